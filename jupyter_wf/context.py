@@ -1,0 +1,64 @@
+"""What a running task may know about itself: `wf.context()`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from jupyter_wf.errors import WorkflowError
+
+
+def _nowhere(done: float, total: float, note: str) -> None:
+    """Take the progress of a task that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """The running task.
+
+    Parameters
+    ----------
+    name : str
+        The task's name.
+    attempt : int
+        1 for the first attempt.
+    partition : str or None
+        The partition it was asked to run in.
+    report : callable
+        Takes (done, total, note); called by `progress`.
+    """
+
+    name: str
+    attempt: int = 1
+    partition: str | None = None
+    report: Callable[[float, float, str], None] = field(default=_nowhere, repr=False)
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger whose records appear on the task's card."""
+        return logging.getLogger("jupyter_wf.task")
+
+    def progress(self, done: float, total: float = 0, note: str = "") -> None:
+        """Show on the task's card that `done` of `total` steps are done (total 0: unknown)."""
+        self.report(float(done), float(total), note)
+
+
+current: ContextVar[TaskContext] = ContextVar("jupyter_wf_task")
+
+
+def context() -> TaskContext:
+    """Return the context of the running task; raise `WorkflowError` outside one.
+
+    Examples
+    --------
+    >>> token = current.set(TaskContext("demo"))
+    >>> context().name
+    'demo'
+    >>> current.reset(token)
+    """
+    try:
+        return current.get()
+    except LookupError:
+        raise WorkflowError("wf.context() works inside a running task only.") from None

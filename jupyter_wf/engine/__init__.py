@@ -1,0 +1,1 @@
+"""Execute plans: the live graph, the machines, the store."""

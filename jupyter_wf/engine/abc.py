@@ -1,0 +1,194 @@
+"""What an engine and a store promise; `engine.testing` holds the suites that check the promise."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jupyter_wf.events import Listener
+from jupyter_wf.graph import Call, Code, Requirements
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task as an engine sees it: keys instead of the names a graph gives.
+
+    Parameters
+    ----------
+    key : str
+        The task's key.
+    name : str
+        For people and logs.
+    code : Code
+    call : Call or None
+    inputs : tuple of (str, str)
+        (slot, key of the data).
+    outputs : tuple of (str, str)
+        (output, key of the data).
+    requirements : Requirements
+    """
+
+    key: str
+    name: str
+    code: Code
+    call: Call | None
+    inputs: tuple[tuple[str, str], ...]
+    outputs: tuple[tuple[str, str], ...]
+    requirements: Requirements = Requirements()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a store knows of one value without reading it; fields as in `events.Output`."""
+
+    id: str
+    kind: str
+    nbytes: int
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One committed execution of a task.
+
+    Parameters
+    ----------
+    key : str
+        Key of the task: what it is and how its inputs were made.
+    recipe : str
+        Hash of the task's fingerprint and its inputs' content ids: what it is and what it read.
+    name : str
+        The task's name at the time.
+    parts : tuple of (str, str)
+        The parts of its code's fingerprint (`Code.parts`).
+    inputs : tuple of (str, str, str)
+        (slot, key of the data, content id).
+    outputs : tuple of (str, Stored)
+        (output, value).
+    run, host, worker : str
+    seconds : float
+        Wall time of the body.
+    time : float
+        When it was committed, in seconds since the epoch.
+    """
+
+    key: str
+    recipe: str
+    name: str
+    parts: tuple[tuple[str, str], ...]
+    inputs: tuple[tuple[str, str, str], ...]
+    outputs: tuple[tuple[str, Stored], ...]
+    run: str = ""
+    host: str = ""
+    worker: str = ""
+    seconds: float = 0.0
+    time: float = field(default=0.0, compare=False)
+
+
+class Store(ABC):
+    """Keeps immutable values under their content ids, and the records of what made them."""
+
+    url: str
+    #: Whether other processes can open the same store by its URL.
+    shared: bool
+
+    @abstractmethod
+    def refresh(self) -> None:
+        """Learn what other writers committed since; cheap when nothing was."""
+
+    @abstractmethod
+    def find(self, key: str) -> Record | None:
+        """Return the record of the task with this key, if its values are all here."""
+
+    @abstractmethod
+    def find_recipe(self, recipe: str) -> Record | None:
+        """Return a record of the same code having read the same values."""
+
+    @abstractmethod
+    def last(self, name: str) -> Record | None:
+        """Return the newest record of a task of this name."""
+
+    @abstractmethod
+    def records(self) -> Iterable[Record]:
+        """Return all records, oldest first."""
+
+    @abstractmethod
+    def stored(self, content: str) -> Stored | None:
+        """Return what is known of a value, or None if it is not here."""
+
+    @abstractmethod
+    def get(self, content: str) -> Any:
+        """Read a value.
+
+        Raises `MissingValueError`, or `CorruptValueError` if its bytes fail the hash.
+        """
+
+    @abstractmethod
+    def put(self, value: Any) -> Stored:
+        """Write a value durably, unless it is here already."""
+
+    @abstractmethod
+    def commit(self, batch: Sequence[tuple[Record, Mapping[str, Any]]]) -> None:
+        """Write values (by content id) and then their records; durable when it returns.
+
+        Raises `StoreError`; then none of the batch's records is visible that lacks a value.
+        """
+
+    @abstractmethod
+    def zarr(self, content: str) -> Any:
+        """Return a read-only ``zarr.Array`` or ``zarr.Group`` of a value."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and handles."""
+
+
+class Engine(ABC):
+    """Runs jobs on machines and reports events."""
+
+    @abstractmethod
+    def start(self, store: Store) -> None:
+        """Bind to a store; machines may be started later, at the first job."""
+
+    @abstractmethod
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every batch of events; return the function that undoes this."""
+
+    @abstractmethod
+    def submit(self, jobs: Sequence[Job], known: Mapping[str, str], run: str = "") -> None:
+        """Take on jobs; return at once.
+
+        Each job's inputs are outputs of jobs that this engine holds (in any order within the
+        batch), or are in `known`, which gives the content id of the data with this key: a value in
+        the store, or one held by `hold`. A job whose key the engine holds already, and that has
+        neither failed nor been cancelled, is ignored.
+        """
+
+    @abstractmethod
+    def hold(self, content: str, value: Any) -> None:
+        """Keep a value given from outside, when the store can't be shared with workers."""
+
+    @abstractmethod
+    def cancel(self, tasks: Iterable[str]) -> None:
+        """Stop tasks and all that need them, running ones included; return at once."""
+
+    @abstractmethod
+    def forget(self, tasks: Iterable[str]) -> None:
+        """Drop finished tasks and their values from memory; what is stored stays stored."""
+
+    @abstractmethod
+    def value(self, data: str) -> Any:
+        """Return a computed value by the key of its data, from memory or from the store.
+
+        Called after its task was computed. Blocks for the transfer only; raises `EngineError`.
+        """
+
+    @abstractmethod
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was computed is durable; False if that took longer than `timeout`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back leases, stop what was started here, and undo every subscription."""

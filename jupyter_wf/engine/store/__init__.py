@@ -1,0 +1,1 @@
+"""Keep immutable values: on disk through Zarr, or in memory."""

@@ -1,0 +1,167 @@
+"""What an engine and a workflow report, as frozen values: the only way news travels upwards.
+
+Tasks are named by their *key* (see `fingerprint`), never by the name a graph gives them, because
+several names may share one key. Times are seconds since the epoch. Listeners receive events in
+batches, in order, from any thread, and must return quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["waiting", "ready", "running", "stored", "cached", "error", "cancelled"]
+FINAL: frozenset[str] = frozenset({"stored", "cached", "error", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One value a task made.
+
+    Parameters
+    ----------
+    name : str
+        Name of the output within its task.
+    id : str
+        Content id of the value.
+    kind : str
+        How it is encoded: ``"array"``, ``"tree"``, ``"json"``, ``"pickle"``, …
+    nbytes : int
+        Size of the encoded value in bytes, uncompressed.
+    summary : str
+        One line of plain text for people, such as ``float64 (1797, 64)``. Hostile until escaped.
+    """
+
+    name: str
+    id: str
+    kind: str
+    nbytes: int
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed; `lines` are 1-based line numbers in the cell or function's source."""
+
+    type: str
+    message: str
+    traceback: str
+    lines: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChanged:
+    """A task entered `state`; `why` says the reason in words where it is not obvious."""
+
+    time: float
+    task: str
+    state: State
+    worker: str = ""
+    attempt: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskComputed:
+    """An attempt was accepted: its values exist in memory, and are being written.
+
+    `seconds` is the wall time of the body, `cpu` its CPU seconds, `grown` the growth of the
+    worker's resident memory in bytes.
+    """
+
+    time: float
+    task: str
+    worker: str
+    attempt: int
+    seconds: float
+    outputs: tuple[Output, ...]
+    cpu: float = 0.0
+    grown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """The last attempt of a task failed; its state is now ``error``."""
+
+    time: float
+    task: str
+    worker: str
+    attempt: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLog:
+    """Text a running task wrote; `stream` is ``stdout``, ``stderr``, ``warning`` or ``log``."""
+
+    time: float
+    task: str
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProgress:
+    """A running task has done `done` of `total` steps (total 0: unknown)."""
+
+    time: float
+    task: str
+    done: float
+    total: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerChanged:
+    """A worker joined, left, or is suspected because it does not answer."""
+
+    time: float
+    worker: str
+    state: Literal["joined", "left", "suspect"]
+    name: str = ""
+    threads: int = 1
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSample:
+    """What a worker's process uses: `cpu` in cores, memory in bytes, `limit` 0 if there is none."""
+
+    time: float
+    worker: str
+    cpu: float
+    memory: int
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GraphChanged:
+    """The workflow's graph is now at `revision`, by the operation `label`."""
+
+    time: float
+    revision: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunChanged:
+    """A run started, or ended in a state."""
+
+    time: float
+    run: str
+    state: Literal["running", "stored", "error", "cancelled"]
+
+
+Event = (
+    TaskChanged
+    | TaskComputed
+    | TaskFailed
+    | TaskLog
+    | TaskProgress
+    | WorkerChanged
+    | WorkerSample
+    | GraphChanged
+    | RunChanged
+)
+Listener = Callable[[tuple[Event, ...]], None]

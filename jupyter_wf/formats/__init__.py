@@ -1,0 +1,1 @@
+"""Write a graph in the languages of other tools, and read it back."""

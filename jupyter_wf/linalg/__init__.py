@@ -1,0 +1,1 @@
+"""Tasks-components of numerical linear algebra on JAX."""
