@@ -11,33 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from jupyter_wf.records import Stored
+
 State = Literal["waiting", "ready", "running", "stored", "cached", "error", "cancelled"]
 FINAL: frozenset[str] = frozenset({"stored", "cached", "error", "cancelled"})
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One value a task made.
-
-    Parameters
-    ----------
-    name : str
-        Name of the output within its task.
-    id : str
-        Content id of the value.
-    kind : str
-        How it is encoded: ``"array"``, ``"tree"``, ``"json"``, ``"pickle"``, …
-    nbytes : int
-        Size of the encoded value in bytes, uncompressed.
-    summary : str
-        One line of plain text for people, such as ``float64 (1797, 64)``. Hostile until escaped.
-    """
-
-    name: str
-    id: str
-    kind: str
-    nbytes: int
-    summary: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +43,7 @@ class TaskChanged:
 class TaskComputed:
     """An attempt was accepted: its values exist in memory, and are being written.
 
-    `seconds` is the wall time of the body, `cpu` its CPU seconds, `grown` the growth of the
+    `outputs` are pairs (name within the task, value); `seconds` is the wall time of the body, `cpu` its CPU seconds, `grown` the growth of the
     worker's resident memory in bytes.
     """
 
@@ -75,7 +52,7 @@ class TaskComputed:
     worker: str
     attempt: int
     seconds: float
-    outputs: tuple[Output, ...]
+    outputs: tuple[tuple[str, Stored], ...]
     cpu: float = 0.0
     grown: int = 0
 

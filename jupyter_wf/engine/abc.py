@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from jupyter_wf.events import Listener
 from jupyter_wf.graph import Call, Code, Requirements
+from jupyter_wf.records import Record, Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,54 +39,6 @@ class Job:
     inputs: tuple[tuple[str, str], ...]
     outputs: tuple[tuple[str, str], ...]
     requirements: Requirements = Requirements()
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a store knows of one value without reading it; fields as in `events.Output`."""
-
-    id: str
-    kind: str
-    nbytes: int
-    summary: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One committed execution of a task.
-
-    Parameters
-    ----------
-    key : str
-        Key of the task: what it is and how its inputs were made.
-    recipe : str
-        Hash of the task's fingerprint and its inputs' content ids: what it is and what it read.
-    name : str
-        The task's name at the time.
-    parts : tuple of (str, str)
-        The parts of its code's fingerprint (`Code.parts`).
-    inputs : tuple of (str, str, str)
-        (slot, key of the data, content id).
-    outputs : tuple of (str, Stored)
-        (output, value).
-    run, host, worker : str
-    seconds : float
-        Wall time of the body.
-    time : float
-        When it was committed, in seconds since the epoch.
-    """
-
-    key: str
-    recipe: str
-    name: str
-    parts: tuple[tuple[str, str], ...]
-    inputs: tuple[tuple[str, str, str], ...]
-    outputs: tuple[tuple[str, Stored], ...]
-    run: str = ""
-    host: str = ""
-    worker: str = ""
-    seconds: float = 0.0
-    time: float = field(default=0.0, compare=False)
 
 
 class Store(ABC):
@@ -184,6 +138,10 @@ class Engine(ABC):
 
         Called after its task was computed. Blocks for the transfer only; raises `EngineError`.
         """
+
+    @abstractmethod
+    def executions(self) -> Counter[str]:
+        """Count, by name, the task bodies that the machines now held have run, as they tell it."""
 
     @abstractmethod
     def flush(self, timeout: float | None = None) -> bool:
