@@ -58,6 +58,20 @@ class TaskComputed:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskCached:
+    """A task needs no run, because its values are stored already; its state is now ``cached``.
+
+    Emitted by the workflow for a key that is stored, and by the engine when a task becomes ready
+    whose code has read the same values before (early cut-off); `why` tells them apart.
+    """
+
+    time: float
+    task: str
+    outputs: tuple[tuple[str, Stored], ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFailed:
     """The last attempt of a task failed; its state is now ``error``."""
 
@@ -133,6 +147,7 @@ class RunChanged:
 Event = (
     TaskChanged
     | TaskComputed
+    | TaskCached
     | TaskFailed
     | TaskLog
     | TaskProgress

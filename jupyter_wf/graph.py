@@ -138,7 +138,7 @@ class Task:
     inputs: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, str], ...] = ()
     call: Call | None = None
-    requirements: Requirements = Requirements()
+    requirements: Requirements = field(default_factory=Requirements)
     cell: str | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_wf.events import Listener
@@ -38,7 +38,7 @@ class Job:
     call: Call | None
     inputs: tuple[tuple[str, str], ...]
     outputs: tuple[tuple[str, str], ...]
-    requirements: Requirements = Requirements()
+    requirements: Requirements = field(default_factory=Requirements)
 
 
 class Store(ABC):

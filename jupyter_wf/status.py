@@ -1,0 +1,148 @@
+"""What is going on, as the fold of all events so far: the state every view starts from."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from jupyter_wf.events import (
+    FINAL,
+    Event,
+    Failure,
+    TaskCached,
+    TaskChanged,
+    TaskComputed,
+    TaskFailed,
+    TaskLog,
+    TaskProgress,
+    WorkerChanged,
+    WorkerSample,
+)
+from jupyter_wf.records import Stored
+
+LOG_LINES = 2000
+SAMPLES = 600
+
+
+@dataclass(slots=True)
+class TaskStatus:
+    """One task as it stands; times are seconds since the epoch, 0.0 if not yet.
+
+    Parameters
+    ----------
+    state : str
+        One of `events.State`.
+    computed : bool
+        Whether its values can be had, though they may not be durable yet.
+    outputs : dict
+        Name of the output → `Stored`.
+    log : deque of (str, str)
+        (stream, text), the newest 2,000 pieces.
+    progress : (float, float, str) or None
+        (done, total, note).
+    """
+
+    state: str = "waiting"
+    why: str = ""
+    worker: str = ""
+    attempt: int = 0
+    started: float = 0.0
+    finished: float = 0.0
+    seconds: float = 0.0
+    cpu: float = 0.0
+    grown: int = 0
+    computed: bool = False
+    outputs: dict[str, Stored] = field(default_factory=dict)
+    failure: Failure | None = None
+    log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    progress: tuple[float, float, str] | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether waiting is over: its values can be had, or never will."""
+        return self.computed or self.state in FINAL
+
+
+@dataclass(slots=True)
+class WorkerStatus:
+    """One worker as it stands; `history` holds its newest (time, cores, bytes of memory)."""
+
+    name: str = ""
+    state: str = "joined"
+    threads: int = 1
+    cpu: float = 0.0
+    memory: int = 0
+    limit: int = 0
+    history: deque[tuple[float, float, int]] = field(default_factory=lambda: deque(maxlen=SAMPLES))
+
+
+class Status:
+    """All tasks by key and all workers by address.
+
+    Examples
+    --------
+    >>> status = Status()
+    >>> status.fold([TaskChanged(1.0, "k", "running", worker="w")])
+    >>> status.tasks["k"].state, status.tasks["k"].started
+    ('running', 1.0)
+    """
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, TaskStatus] = {}
+        self.workers: dict[str, WorkerStatus] = {}
+
+    def fold(self, events: Iterable[Event]) -> None:
+        """Take in events, in their order."""
+        for event in events:
+            match event:
+                case TaskChanged():
+                    self._changed(event)
+                case TaskComputed():
+                    task = self._task(event.task)
+                    task.computed = True
+                    task.worker, task.attempt = event.worker, event.attempt
+                    task.finished, task.seconds = event.time, event.seconds
+                    task.cpu, task.grown = event.cpu, event.grown
+                    task.outputs = dict(event.outputs)
+                case TaskCached():
+                    self.tasks[event.task] = TaskStatus(
+                        "cached", event.why, computed=True, outputs=dict(event.outputs)
+                    )
+                case TaskFailed():
+                    task = self._task(event.task)
+                    task.state, task.failure = "error", event.failure
+                    task.worker, task.attempt = event.worker, event.attempt
+                    task.finished = event.time
+                case TaskLog():
+                    self._task(event.task).log.append((event.stream, event.text))
+                case TaskProgress():
+                    self._task(event.task).progress = (event.done, event.total, event.note)
+                case WorkerChanged():
+                    self._worker_changed(event)
+                case WorkerSample():
+                    worker = self.workers.setdefault(event.worker, WorkerStatus())
+                    worker.cpu, worker.memory, worker.limit = event.cpu, event.memory, event.limit
+                    worker.history.append((event.time, event.cpu, event.memory))
+
+    def _task(self, key: str) -> TaskStatus:
+        return self.tasks.setdefault(key, TaskStatus())
+
+    def _changed(self, event: TaskChanged) -> None:
+        old = self.tasks.get(event.task)
+        if old is None or event.state == "waiting" or (event.state == "ready" and old.settled):
+            # A task taken on anew keeps nothing of the time before.
+            self.tasks[event.task] = TaskStatus(event.state, event.why)
+            old = self.tasks[event.task]
+        old.state, old.why = event.state, event.why
+        if event.state == "running":
+            old.worker, old.attempt, old.started = event.worker, event.attempt, event.time
+        elif event.state in ("error", "cancelled"):
+            old.finished = event.time
+
+    def _worker_changed(self, event: WorkerChanged) -> None:
+        if event.state == "left":
+            self.workers.pop(event.worker, None)
+            return
+        worker = self.workers.setdefault(event.worker, WorkerStatus())
+        worker.state, worker.name, worker.threads = event.state, event.name, event.threads
