@@ -264,6 +264,12 @@ class Graph:
             data[output] = Data(output)
         return Graph(self.tasks.delete(name), data.finish())._pruned()
 
+    def without_data(self, name: str) -> Graph:
+        """Remove a value given from outside; it stays behind as an orphan while tasks read it."""
+        if name not in self.data or self.data[name].content is None:
+            raise GraphError(f"There is no value named {name!r} that was given from outside.")
+        return replace(self, data=self.data.set(name, Data(name)))._pruned()
+
     # -- questions -----------------------------------------------------------------------------
 
     def producer(self, data: str) -> Task | None:

@@ -1,0 +1,131 @@
+"""The handle a user holds on one Data node of a workflow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+
+from jupyter_wf.errors import WorkflowError
+from jupyter_wf.graph import Graph
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Owner(Protocol):
+    """What a handle asks of the workflow that it belongs to; `name` is the name of a Data node."""
+
+    def data_key(self, name: str) -> str:
+        """Return its key now."""
+
+    def data_id(self, name: str) -> str | None:
+        """Return its content id, or None while it isn't known."""
+
+    def data_state(self, name: str) -> str:
+        """Return the state of the task that makes it."""
+
+    def data_summary(self, name: str) -> str:
+        """Return one line about its value, or an empty string."""
+
+    def wait_for(self, name: str, timeout: float | None) -> None:
+        """Wait until its value can be had or never will; run what it needs."""
+
+    def value_of(self, name: str) -> Any:
+        """Wait for its value and return it."""
+
+    def zarr_of(self, name: str) -> Any:
+        """Wait until it is stored and open it with Zarr."""
+
+    def provenance_of(self, name: str) -> Graph:
+        """Return the graph of what it was made from."""
+
+
+class DataHandle:
+    """One immutable value of a workflow, which may still be on its way.
+
+    It names a node of the graph: after an edit upstream its `key` is another one, and `get` brings
+    it up to date. In plain code ``data.get()``, ``np.asarray(data)`` and ``await data`` give the
+    value; as an argument of ``invoke`` or a free name of a ``%%task`` cell it becomes an edge.
+
+    Examples
+    --------
+    >>> import jupyter_wf as wf
+    >>> with wf.Workflow(wf.LocalEngine(), "memory://") as flow:
+    ...     x = flow.put(3)
+    ...     x.get()
+    3
+    """
+
+    __slots__ = ("_owner", "name")
+
+    def __init__(self, owner: Owner, name: str) -> None:
+        self._owner = owner
+        self.name = name
+
+    @property
+    def key(self) -> str:
+        """How the value is made: 40 hexadecimal digits."""
+        return self._owner.data_key(self.name)
+
+    @property
+    def id(self) -> str | None:
+        """Content id of the value, or None until it was computed."""
+        return self._owner.data_id(self.name)
+
+    @property
+    def state(self) -> str:
+        """State of the task that makes it: an `events.State`, ``"new"`` or ``"stale"``."""
+        return self._owner.data_state(self.name)
+
+    @property
+    def owner(self) -> Owner:
+        """The workflow that it belongs to."""
+        return self._owner
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until the value can be had, or its task failed or was cancelled.
+
+        Parameters
+        ----------
+        timeout : float or None
+            Seconds; `TimeoutError` is raised after them. The task runs on.
+        """
+        self._owner.wait_for(self.name, timeout)
+        return self
+
+    def get(self) -> Any:
+        """Return the value, waiting for it.
+
+        Raises `TaskError` if its task failed and `TaskCancelledError` if it was cancelled.
+        """
+        return self._owner.value_of(self.name)
+
+    def zarr(self) -> Any:
+        """Return the stored value as a read-only ``zarr.Array`` or ``zarr.Group``."""
+        return self._owner.zarr_of(self.name)
+
+    def provenance(self) -> Graph:
+        """Return the graph of all tasks and data that this value was made from."""
+        return self._owner.provenance_of(self.name)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return asyncio.get_running_loop().run_in_executor(None, self.get).__await__()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        import numpy as np
+
+        return np.array(self.get(), dtype=dtype, copy=copy)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"{self.name!r} has no truth value until it is computed: use .get().")
+
+    def __reduce__(self) -> NoReturn:
+        raise WorkflowError(
+            f"{self.name!r} is a handle of this workflow and can't be sent elsewhere. "
+            f"Pass it as an argument of the task, or send its value: .get()."
+        )
+
+    def __repr__(self) -> str:
+        summary = self._owner.data_summary(self.name)
+        return f"<Data {self.name}: {self.state}{', ' + summary if summary else ''}>"
