@@ -1,0 +1,115 @@
+"""Create ``.venv`` and install the package into it: ``python3 -m scripts.install [EXTRA]…``.
+
+The versions are those of ``constraints.txt``, and packages come from where pip is told to look.
+uv, which is fetched first because it installs in seconds what takes pip a minute, does not read
+pip's configuration, so it is told. Should uv fail all the same, pip does the work.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+CONSTRAINTS = "constraints.txt"
+OLDEST = (3, 11)
+
+
+def main(extras: list[str]) -> int:
+    """Install the package, editable, with `extras`; return an exit status."""
+    if sys.version_info < OLDEST:
+        here = ".".join(map(str, sys.version_info[:3]))
+        print(f"jupyter_wf needs Python 3.11 or newer, and this is {here} ({sys.executable}).")
+        print("Name another one: make PYTHON=python3.12 …")
+        return 1
+    make_environment()
+    target = f".[{','.join(extras)}]" if extras else "."
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS]
+    run([*pip, "uv"])
+    uv = [str(PYTHON), "-m", "uv", "pip", "install", "--python", str(PYTHON), "--quiet"]
+    uv += ["--constraint", CONSTRAINTS, "--build-constraint", CONSTRAINTS, "--editable", target]
+    try:
+        run(uv, uv_environment(pip_configuration()))
+    except subprocess.CalledProcessError:
+        print("uv could not install it; trying pip, which takes longer.", flush=True)
+        run([*pip, "--editable", target])
+    return 0
+
+
+def make_environment() -> None:
+    """Create the virtual environment, unless there is one whose Python runs."""
+    try:
+        run([str(PYTHON), "-m", "pip", "--version"], quiet=True)
+    except (OSError, subprocess.CalledProcessError):
+        print(f"Creating {VENV.name}", flush=True)
+        run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+
+
+def pip_configuration() -> dict[str, str]:
+    """Return pip's options for installing: its files', overridden by the environment's."""
+    listed = run([str(PYTHON), "-m", "pip", "config", "list"], quiet=True)
+    found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
+    for line in listed.splitlines():
+        name, _, value = line.partition("=")
+        section, _, option = name.rpartition(".")
+        if section in found:
+            found[section][option] = str(ast.literal_eval(value))
+    return found["global"] | found["install"] | found[":env:"]
+
+
+def uv_environment(pip: dict[str, str]) -> dict[str, str]:
+    """Say in uv's variables what `pip_configuration` says; what the user set for uv stands.
+
+    Examples
+    --------
+    >>> found = uv_environment({"index-url": "https://packages.invalid/simple", "timeout": "60"})
+    >>> found["UV_DEFAULT_INDEX"], found["UV_HTTP_TIMEOUT"]
+    ('https://packages.invalid/simple', '60')
+    """
+    said = {
+        "UV_DEFAULT_INDEX": pip.get("index-url"),
+        "UV_INDEX": " ".join(pip.get("extra-index-url", "").split()),
+        "UV_FIND_LINKS": ",".join(pip.get("find-links", "").split()),
+        "UV_INSECURE_HOST": " ".join(pip.get("trusted-host", "").split()),
+        "UV_HTTP_TIMEOUT": pip.get("timeout") or pip.get("default-timeout"),
+        # pip takes the best version of all indexes, uv by itself that of the first.
+        "UV_INDEX_STRATEGY": "unsafe-best-match" if "extra-index-url" in pip else None,
+        "SSL_CERT_FILE": pip.get("cert"),
+        # The cache may lie on another disk than the environment; copying is then no news.
+        "UV_LINK_MODE": "copy" if not same_disk(Path.home(), ROOT) else None,
+    }
+    return {name: value for name, value in said.items() if value and name not in os.environ}
+
+
+def same_disk(one: Path, other: Path) -> bool:
+    """Whether a file can be linked from one folder into the other."""
+    try:
+        return one.stat().st_dev == other.stat().st_dev
+    except OSError:
+        return False
+
+
+def run(command: list[str], extra: dict[str, str] | None = None, *, quiet: bool = False) -> str:
+    """Run a command at the root of the repository; return what it printed, if `quiet`."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(extra or {})},
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.DEVNULL if quiet else None,
+    )
+    return done.stdout or ""
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except subprocess.CalledProcessError as failed:
+        sys.exit(f"This failed: {' '.join(map(str, failed.cmd))}")
