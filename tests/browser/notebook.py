@@ -1,0 +1,237 @@
+"""A notebook open in JupyterLab, driven through Lab's own commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "test-results"
+IMAGES = ROOT / "docs" / "images"
+
+# The "idle" word in the toolbar may show before the session can execute: wait for the session.
+READY = """async () => {
+  const app = window.jupyterapp; if (!app) return false;
+  await app.restored;
+  const context = app.shell.currentWidget?.context?.sessionContext; if (!context) return false;
+  await context.ready;
+  const kernel = context.session?.kernel;
+  return !!kernel && kernel.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+
+# Fired, not awaited: a run whose promise never settles must not hold the test for ever.
+RUN = """index => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  panel.content.activeCellIndex = index;
+  panel.content.deselectAll();
+  panel.content.widgets[index].model.clearExecution();
+  void window.jupyterapp.commands.execute('notebook:run-cell');
+}"""
+
+RAN = """index => {
+  const model = window.jupyterapp.shell.currentWidget.content.widgets[index].model;
+  return model.executionCount !== null && model.executionState === 'idle';
+}"""
+
+EVAL = """async ([code, expression]) => {
+  const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
+  const future = kernel.requestExecute({
+    code, silent: true, store_history: false, user_expressions: {value: expression},
+  });
+  const reply = await future.done;
+  return reply.content;
+}"""
+
+
+class KernelError(Exception):
+    """Code run beside the notebook failed in the kernel."""
+
+
+class Notebook:
+    """One notebook in one page."""
+
+    def __init__(self, page: Page, path: Path) -> None:
+        self.page = page
+        self.path = path
+
+    # -- the session ---------------------------------------------------------------------------
+
+    def wait_ready(self, timeout: float = 90) -> None:
+        """Wait until the kernel's session can execute."""
+        wait_until(lambda: self.page.evaluate(READY), timeout, "the kernel's session is ready")
+
+    def restart(self) -> None:
+        """Restart the kernel, as *Kernel > Restart* does, without its question."""
+        self.page.evaluate(
+            """async () => {
+              await window.jupyterapp.shell.currentWidget.context.sessionContext.restartKernel();
+            }"""
+        )
+        self.wait_ready()
+
+    def kernel_eval(self, expression: str, *, before: str = "", timeout: float = 60) -> Any:
+        """Evaluate `expression` in the kernel beside the notebook; it must be JSON-able."""
+        wrapped = f"__import__('json').dumps({expression})"
+        script = "([args, limit]) => Promise.race([(" + EVAL + ")(args), new Promise((_, no) => "
+        script += "setTimeout(() => no(new Error('the kernel did not answer')), limit))])"
+        content = self.page.evaluate(script, [[before, wrapped], timeout * 1000])
+        if content["status"] != "ok":
+            raise KernelError("\n".join(content.get("traceback", [str(content)])))
+        value = content["user_expressions"]["value"]
+        if value["status"] != "ok":
+            raise KernelError("\n".join(value["traceback"]))
+        # The text is the repr of a str that holds JSON.
+        return json.loads(_unquote(value["data"]["text/plain"]))
+
+    # -- cells ---------------------------------------------------------------------------------
+
+    def sources(self) -> list[str]:
+        """Return the source of each cell."""
+        return list(
+            self.page.evaluate(
+                """() => window.jupyterapp.shell.currentWidget.content.widgets
+                       .map(cell => cell.model.sharedModel.getSource())"""
+            )
+        )
+
+    def code_cells(self) -> list[int]:
+        """Return the positions of the code cells."""
+        return list(
+            self.page.evaluate(
+                """() => window.jupyterapp.shell.currentWidget.content.widgets
+                       .flatMap((cell, i) => cell.model.type === 'code' ? [i] : [])"""
+            )
+        )
+
+    def find(self, text: str) -> int:
+        """Return the position of the one cell whose source contains `text`."""
+        found = [i for i, source in enumerate(self.sources()) if text in source]
+        assert len(found) == 1, f"{len(found)} cells contain {text!r}"
+        return found[0]
+
+    def set_source(self, index: int, text: str) -> None:
+        """Replace the source of a cell, as typing would."""
+        self.page.evaluate(
+            """([index, text]) => window.jupyterapp.shell.currentWidget.content
+                   .widgets[index].model.sharedModel.setSource(text)""",
+            [index, text],
+        )
+
+    def append(self, text: str) -> int:
+        """Add a code cell at the end; return its position."""
+        return int(
+            self.page.evaluate(
+                """text => {
+                  const model = window.jupyterapp.shell.currentWidget.content.model.sharedModel;
+                  model.addCell({cell_type: 'code', source: text});
+                  return model.cells.length - 1;
+                }""",
+                text,
+            )
+        )
+
+    def run_cell(self, index: int, timeout: float = 120) -> None:
+        """Run a cell and wait until the kernel has finished it."""
+        self.page.evaluate(RUN, index)
+        wait_until(
+            lambda: self.page.evaluate(RAN, index), timeout, f"cell {index} has been executed"
+        )
+
+    def run_all(self, timeout: float = 120) -> None:
+        """Run all code cells, one after the other."""
+        for index in self.code_cells():
+            self.run_cell(index, timeout)
+
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        """Return the outputs of a cell as the notebook would save them."""
+        return list(
+            self.page.evaluate(
+                """index => window.jupyterapp.shell.currentWidget.content
+                       .widgets[index].model.outputs.toJSON()""",
+                index,
+            )
+        )
+
+    def output_text(self, index: int) -> str:
+        """Return what a reader sees below a cell."""
+        return self.output(index).inner_text()
+
+    def cell(self, index: int) -> Locator:
+        """Return the cell's element, scrolled into view."""
+        self.page.evaluate(
+            """async index => {
+              const notebook = window.jupyterapp.shell.currentWidget.content;
+              await notebook.scrollToItem(index, 'smart');
+            }""",
+            index,
+        )
+        return self.page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{index}"]')
+
+    def output(self, index: int) -> Locator:
+        """Return the element that holds a cell's outputs."""
+        return self.cell(index).locator(".jp-Cell-outputArea")
+
+    # -- the document and the page -------------------------------------------------------------
+
+    def save(self) -> dict[str, Any]:
+        """Save the notebook; return what is on disk."""
+        self.page.evaluate(
+            "async () => { await window.jupyterapp.shell.currentWidget.context.save(); }"
+        )
+        saved: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+        return saved
+
+    def theme(self, name: str) -> None:
+        """Change Lab's theme, such as ``JupyterLab Dark``."""
+        self.page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name
+        )
+        light = "false" if "Dark" in name else "true"
+        self.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(
+            state="attached", timeout=20_000
+        )
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=20_000)
+
+    def screenshot(self, name: str, *, image: bool = False) -> Path:
+        """Write ``test-results/NAME.png``; an `image` also to docs, under ``UPDATE_IMAGES=1``."""
+        SHOTS.mkdir(exist_ok=True)
+        target = SHOTS / f"{name}.png"
+        shot = self.page.screenshot(path=target, timeout=30_000)
+        if image and os.environ.get("UPDATE_IMAGES") == "1":
+            IMAGES.mkdir(parents=True, exist_ok=True)
+            (IMAGES / f"{name}.png").write_bytes(shot)
+        return target
+
+
+def wait_until(question: Callable[[], Any], timeout: float, what: str) -> Any:
+    """Ask until the answer is true, and return it; raise `TimeoutError` naming `what`."""
+    end = time.monotonic() + timeout
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise TimeoutError(f"After {timeout:g} s it is still not true that {what}.")
+        time.sleep(0.05)
+
+
+def _unquote(text: str) -> str:
+    """Return the string whose repr is `text`."""
+    import ast
+
+    value = ast.literal_eval(text)
+    assert isinstance(value, str)
+    return value
+
+
+def slug(text: str) -> str:
+    """Return `text` as a name that is good for folders and URLs."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")
