@@ -33,7 +33,7 @@ check: .venv/.dev ## format, lint, types, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 .PHONY: bench
 bench: .venv/.dev ## the benchmarks, or NAME=… one of them; figures go to benchmarks/results
