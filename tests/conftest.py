@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Shared machines pause at any moment, so no example has a deadline.
+settings.register_profile("quick", deadline=None, max_examples=50)
+settings.register_profile(
+    "thorough", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+#: Python's own helpers, which it ends itself when it exits.
+HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+PATIENCE = 15.0
+
+
+def _children() -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            command = " ".join(child.cmdline())
+            if child.status() != psutil.STATUS_ZOMBIE and not any(h in command for h in HELPERS):
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_left_over() -> Iterator[None]:
+    """Fail, after the last test, if a process that the tests started still runs."""
+    before = set(_children())
+    yield
+    _, alive = psutil.wait_procs([c for c in _children() if c not in before], timeout=PATIENCE)
+    left = [f"{c.pid}: {' '.join(c.cmdline())[:200]}" for c in alive if c.is_running()]
+    assert not left, "Processes left over:\n" + "\n".join(left)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)\s]*)?\)")
+
+RUN_CELLS = """
+import json, sys
+from IPython.core.interactiveshell import InteractiveShell
+import jupyter_wf
+shell = InteractiveShell.instance()
+for cell in json.load(sys.stdin):
+    shell.run_cell(cell).raise_error()
+jupyter_wf.current().close()
+"""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(page.read_text("utf-8")) if found == language]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = LINK.findall(page.read_text("utf-8"))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_python_is_python(page: Path) -> None:
+    for block in blocks(page, "python"):
+        compile(TransformerManager().transform_cell(block), str(page), "exec")
+
+
+def test_commands_are_there() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    shown = set(re.findall(r"(?:`|^)make ([a-z]+)", text, re.MULTILINE))
+    assert {"lab", "test", "check", "bench"} <= shown <= targets
+
+
+def run(arguments: list[str], folder: Path, stdin: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        input=stdin,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "IPYTHONDIR": str(folder / "ipython")},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_first_workflow_of_the_readme_runs(tmp_path: Path) -> None:
+    cells = [b for b in blocks(ROOT / "README.md", "python") if not b.startswith("import")]
+    assert sum(cell.startswith("%%task") for cell in cells) == 4
+    printed = run(["-c", RUN_CELLS], tmp_path, json.dumps(cells))
+    found = re.search(r"accuracy (\d\.\d+)", printed)
+    assert found
+    assert 0.85 < float(found.group(1)) < 1
+
+
+@pytest.mark.slow
+def test_its_twin_in_plain_python_runs(tmp_path: Path) -> None:
+    (script,) = [b for b in blocks(ROOT / "README.md", "python") if b.startswith("import")]
+    path = tmp_path / "twin.py"
+    path.write_text(script, "utf-8")
+    first = run([str(path)], tmp_path)
+    assert re.fullmatch(r"\[[\d. ]+\]\n", first)
+    assert run([str(path)], tmp_path) == first

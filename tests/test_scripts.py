@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from scripts import browser, install
+
+ROOT = Path(__file__).parents[1]
+PIN = re.compile(r"^([a-z0-9][a-z0-9.-]*)==([\w.+!]+)( ; [^/:@]+)?$")
+
+
+def _pins() -> set[str]:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pins = [PIN.match(line) for line in lines]
+    assert all(pins), [line for line, pin in zip(lines, pins, strict=True) if not pin]
+    return {pin.group(1) for pin in pins if pin}
+
+
+def test_everything_needed_is_pinned_and_nothing_names_a_host() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras = project["project"]["optional-dependencies"].values()
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["build-system"]["requires"],
+        *(requirement for extra in extras for requirement in extra),
+    ]
+    names = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in wanted}
+    assert names - {"jupyter_wf"} <= _pins()
+    assert "uv" in _pins()
+
+
+@pytest.mark.parametrize(
+    ("pip", "expected"),
+    [
+        ({}, {}),
+        ({"index-url": "https://a.invalid/s"}, {"UV_DEFAULT_INDEX": "https://a.invalid/s"}),
+        (
+            {"extra-index-url": "https://b.invalid/s\nfile:///c"},
+            {
+                "UV_INDEX": "https://b.invalid/s file:///c",
+                "UV_INDEX_STRATEGY": "unsafe-best-match",
+            },
+        ),
+        ({"find-links": "/a /b"}, {"UV_FIND_LINKS": "/a,/b"}),
+        ({"cert": "/c.pem"}, {"SSL_CERT_FILE": "/c.pem"}),
+        ({"trusted-host": "a.invalid b.invalid"}, {"UV_INSECURE_HOST": "a.invalid b.invalid"}),
+        ({"timeout": "9", "default-timeout": "8"}, {"UV_HTTP_TIMEOUT": "9"}),
+        ({"no-color": "1"}, {}),
+    ],
+)
+def test_uv_is_told_what_pip_knows(
+    pip: dict[str, str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(install, "same_disk", lambda one, other: True)
+    assert install.uv_environment(pip) == expected
+
+
+def test_what_the_user_says_to_uv_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://mine.invalid/simple")
+    assert "UV_DEFAULT_INDEX" not in install.uv_environment({"index-url": "https://a.invalid/s"})
+
+
+def test_a_browser_is_found_on_the_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "google-chrome"
+    program.write_text("#!/bin/sh\n", "utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert browser.main() == 0
+    assert capsys.readouterr().out == f"{program}\n"
+
+
+def test_without_a_browser_the_remedy_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert browser.main() == 1
+    assert "chromium" in capsys.readouterr().err
