@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose: each says what happened, to which thing, and what to do next."""
+"""Every error this package raises on purpose: what happened, to which thing, what to do next."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import Literal
 from jupyter_wf.records import Stored
 
 State = Literal["waiting", "ready", "running", "stored", "cached", "error", "cancelled"]
+RunState = Literal["running", "stored", "error", "cancelled"]
 FINAL: frozenset[str] = frozenset({"stored", "cached", "error", "cancelled"})
 
 
@@ -141,7 +142,7 @@ class RunChanged:
 
     time: float
     run: str
-    state: Literal["running", "stored", "error", "cancelled"]
+    state: RunState
 
 
 Event = (

@@ -1,0 +1,134 @@
+"""Turn a plan into jobs for the engine: what is taken from the store, what is joined, what runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from jupyter_wf.engine.abc import Job
+from jupyter_wf.events import RunChanged, TaskCached
+from jupyter_wf.graph import Task
+from jupyter_wf.plan import Plan
+from jupyter_wf.records import Record
+from jupyter_wf.run import Run
+
+if TYPE_CHECKING:
+    from jupyter_wf.workflow import Workflow
+
+#: States in which a task need not be submitted again.
+ALIVE = frozenset({"waiting", "ready", "running", "stored", "cached"})
+
+
+class Execution:
+    """Starts the tasks of one workflow; its methods are called under the workflow's lock."""
+
+    def __init__(self, flow: Workflow) -> None:
+        self._flow = flow
+        self._session = f"s-{uuid4().hex[:10]}"
+
+    def start(self, plan: Plan, force: Iterable[str]) -> Run:
+        """Start all that a plan has to run, and return the run to watch."""
+        flow, forced = self._flow, frozenset(force)
+        keys = {s.task: s.key for s in plan.steps.values() if s.key and s.action != "blocked"}
+        whys = {s.task: s.why for s in plan.steps.values()}
+        blocked = {s.task: s.why for s in plan.steps.values() if s.action == "blocked"}
+        self._publish_cached(plan)
+        todo = [
+            self._forced(flow.graph.tasks[name]) if name in forced else flow.graph.tasks[name]
+            for name in plan.to_run
+            if not self.busy(keys[name])
+        ]
+        again = [keys[task.name] for task in todo if self._settled(keys[task.name])]
+        if again:
+            flow.engine.forget(again)
+        flow.news.expect((keys[task.name] for task in todo), again)
+        run = f"r-{uuid4().hex[:10]}"
+        watched = Run(
+            run, keys=keys, blocked=blocked, whys=whys, status=flow.status, wait=flow.news.wait
+        )
+        flow.news.watch(watched)
+        flow.news.publish((RunChanged(time.time(), run, "running"),))
+        if todo:
+            self.submit(todo, run)
+        elif watched.state != "running":
+            flow.news.publish((watched.ended(),))
+        return watched
+
+    def call(self, task: Task, key: str) -> None:
+        """Start one task that was just added, unless it runs or is stored already."""
+        flow = self._flow
+        status = flow.status.tasks.get(key)
+        if status is not None and status.state in ALIVE:
+            return
+        record = flow.store.find(key) if task.requirements.cache else None
+        if record is not None:
+            flow.news.publish((_cached(record, "stored by an earlier run"),))
+        elif any(self._lacking(name) for _, name in task.inputs):
+            flow.run(task.name)
+        else:
+            self.submit([task], self._session)
+
+    def submit(self, tasks: Sequence[Task], run: str) -> None:
+        """Hand tasks to the engine under their keys."""
+        flow = self._flow
+        keys = flow.keys
+        known: dict[str, str] = {}
+        jobs = []
+        for task in tasks:
+            inputs = []
+            for slot, name in task.inputs:
+                content = flow.values.data_id(name)
+                if content is not None:
+                    known[keys.data[name]] = content
+                inputs.append((slot, keys.data[name]))
+            jobs.append(
+                Job(
+                    key=keys.tasks[task.name],
+                    name=task.name,
+                    code=task.code,
+                    call=task.call,
+                    inputs=tuple(inputs),
+                    outputs=tuple((output, keys.data[name]) for output, name in task.outputs),
+                    requirements=task.requirements,
+                )
+            )
+        flow.engine.submit(jobs, known, run)
+
+    def busy(self, key: str) -> bool:
+        """Whether a task is on its way."""
+        status = self._flow.status.tasks.get(key)
+        return status is not None and not status.settled
+
+    def _settled(self, key: str) -> bool:
+        status = self._flow.status.tasks.get(key)
+        return status is not None and status.settled
+
+    def _lacking(self, name: str) -> bool:
+        """Whether nothing that runs or is stored will give this data."""
+        data = self._flow.graph.data[name]
+        if data.producer is None:
+            return data.content is None
+        status = self._flow.status_of(data.producer)
+        return status is None or status.state not in ALIVE
+
+    def _publish_cached(self, plan: Plan) -> None:
+        events = []
+        for step in plan.steps.values():
+            if step.action != "cached" or step.key is None:
+                continue
+            status = self._flow.status.tasks.get(step.key)
+            record = self._flow.store.find(step.key)
+            if record is not None and (status is None or status.state not in ALIVE):
+                events.append(_cached(record, step.why))
+        self._flow.news.publish(tuple(events))
+
+    @staticmethod
+    def _forced(task: Task) -> Task:
+        return replace(task, requirements=replace(task.requirements, cache=False))
+
+
+def _cached(record: Record, why: str) -> TaskCached:
+    return TaskCached(time.time(), record.key, record.outputs, why)

@@ -1,0 +1,195 @@
+"""`@task`: a plain function whose calls become tasks of the active workflow."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from jupyter_wf.closure import function_code, value_digest
+from jupyter_wf.context import current as running
+from jupyter_wf.errors import CaptureError, WorkflowError
+from jupyter_wf.fingerprint import task_key
+from jupyter_wf.graph import Call, Code, Requirements, Slot, Task
+from jupyter_wf.handle import DataHandle
+from jupyter_wf.requirements import requirements
+from jupyter_wf.workflow import current
+
+RESULT = "result"
+
+
+class TaskFunction:
+    """A function that can be called as always, or invoked as a task; made by `task`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        requirements: Requirements,
+        outputs: tuple[str, ...] = (RESULT,),
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.requirements = requirements
+        self.outputs = outputs
+        self._function = function
+        self._signature = inspect.signature(function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the plain function here and now."""
+        return self._function(*args, **kwargs)
+
+    @property
+    def code(self) -> Code:
+        """What it does, fingerprinted with all that it uses."""
+        return function_code(self._function)
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a call to the active workflow, start it, and return at once.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of the function. A `DataHandle` among them, or in a list, tuple or dict
+            among them, is an edge of the graph; anything else is part of what the task is.
+
+        Returns
+        -------
+        DataHandle, or a tuple of them if the task has several outputs.
+        """
+        if running.get(None) is not None:
+            raise WorkflowError(
+                f"{self.__name__}.invoke() was called inside a running task; tasks that submit "
+                f"tasks are not in this release. Call the plain function: {self.__name__}(...)."
+            )
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise CaptureError(f"{self.__name__}.invoke(): {error}.") from None
+        flow = current()
+        inputs: list[tuple[str, DataHandle]] = []
+        arguments = _with_slots((args, kwargs), inputs)
+        for _, handle in inputs:
+            if handle.owner is not flow.values:
+                raise CaptureError(
+                    f"{handle.name!r} belongs to another workflow. Pass its value: .get()."
+                )
+        code = self.code
+        call = Call(value_digest(arguments), _pickled(self.__name__, arguments))
+        keys = flow.keys.data
+        key = task_key(
+            code.fingerprint, call.digest, [(slot, keys[handle.name]) for slot, handle in inputs]
+        )
+        # The name says which call this is: an equal call is the same node.
+        name = f"{code.label}-{key[:16]}"
+        outputs = tuple(
+            (output, name if output == RESULT else f"{name}.{output}") for output in self.outputs
+        )
+        task = Task(
+            name,
+            code,
+            tuple((slot, handle.name) for slot, handle in inputs),
+            outputs,
+            call,
+            self.requirements,
+        )
+        flow.append(task, key)
+        handles = tuple(DataHandle(flow.values, data) for _, data in outputs)
+        return handles[0] if len(handles) == 1 else handles
+
+    def map_invoke(self, calls: Iterable[Sequence[Any]]) -> list[Any]:
+        """Invoke once for each tuple of positional arguments; return the handles in their order."""
+        return [self.invoke(*args) for args in calls]
+
+    def __repr__(self) -> str:
+        return f"<task {self.__name__}{self._signature}>"
+
+
+def task(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    partition: str | None = None,
+    cpus: float = 1,
+    gpu: float = 0,
+    memory: str | int = 0,
+    retries: int = 0,
+    timeout: float | None = None,
+    cache: bool = True,
+    outputs: Sequence[str] | None = None,
+    environment: None = None,
+) -> Any:
+    """Make a function a task; used bare or with options.
+
+    Parameters
+    ----------
+    partition, cpus, gpu, memory, retries, timeout, cache
+        What it needs; see `requirements.requirements`.
+    outputs : sequence of str, optional
+        Names of its outputs if it returns several, as a tuple in this order or a dict by name.
+    environment : None
+        Reserved: isolated environments are not in this release.
+
+    Examples
+    --------
+    >>> import jupyter_wf as wf
+    >>> @wf.task(outputs=("low", "high"))
+    ... def span(values):
+    ...     return min(values), max(values)
+    >>> with wf.Workflow(wf.LocalEngine(), "memory://"):
+    ...     low, high = span.invoke([3, 1, 2])
+    ...     low.get(), high.get()
+    (1, 3)
+    """
+    if environment is not None:
+        raise CaptureError(
+            "environment= is not in this release. Install the packages where the workers run."
+        )
+    names = (RESULT,) if outputs is None else tuple(outputs)
+    bad = [name for name in names if not name.isidentifier()]
+    if bad or len(set(names)) != len(names) or not names:
+        raise CaptureError(f"outputs must be different identifiers, not {names!r}.")
+    needs = requirements(
+        partition=partition,
+        cpus=cpus,
+        gpu=gpu,
+        memory=memory,
+        retries=retries,
+        timeout=timeout,
+        cache=cache,
+    )
+
+    def wrap(function: Callable[..., Any]) -> TaskFunction:
+        return TaskFunction(function, needs, names)
+
+    return wrap if function is None else wrap(function)
+
+
+def _with_slots(value: Any, inputs: list[tuple[str, DataHandle]]) -> Any:
+    """Replace every handle in `value` by a `Slot`, and append it to `inputs`."""
+    kind = type(value)
+    if kind is DataHandle:
+        slot = f"in{len(inputs)}"
+        inputs.append((slot, value))
+        return Slot(slot)
+    if kind is list or kind is tuple:
+        return kind(_with_slots(item, inputs) for item in value)
+    if kind is dict:
+        return {key: _with_slots(item, inputs) for key, item in value.items()}
+    return value
+
+
+def _pickled(name: str, arguments: Any) -> bytes:
+    try:
+        return pickle.dumps(arguments, protocol=5)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        # What plain pickle can't send by reference, such as a lambda, goes by value.
+        import cloudpickle
+
+        try:
+            return bytes(cloudpickle.dumps(arguments, protocol=5))
+        except Exception as error:
+            raise CaptureError(
+                f"An argument of {name}.invoke() can't be sent to a worker: {error}. "
+                f"Pass what it was made from instead."
+            ) from error

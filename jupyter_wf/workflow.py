@@ -1,0 +1,433 @@
+"""The one mutable object: the current graph, what runs it, where values are kept, who listens."""
+
+from __future__ import annotations
+
+import atexit
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from importlib.metadata import entry_points
+from pathlib import Path
+from threading import RLock
+from types import TracebackType
+from typing import Any, Self
+
+from jupyter_wf.engine.abc import Engine, Store
+from jupyter_wf.errors import GraphError, NotComputedError, WorkflowError
+from jupyter_wf.events import GraphChanged, Listener
+from jupyter_wf.execution import ALIVE, Execution
+from jupyter_wf.fingerprint import Keys, graph_keys
+from jupyter_wf.graph import Data, Graph, Task
+from jupyter_wf.handle import DataHandle
+from jupyter_wf.history import History
+from jupyter_wf.news import News
+from jupyter_wf.plan import Plan, make_plan
+from jupyter_wf.run import Run
+from jupyter_wf.status import Status, TaskStatus
+from jupyter_wf.values import Values
+
+Target = str | DataHandle
+STORE = ".jupyter_wf"
+AT_EXIT = 30.0
+
+
+class Workflow:
+    """A graph that is edited and run.
+
+    Parameters
+    ----------
+    engine : Engine or None
+        What runs tasks; None starts an embedded Dask cluster at the first task.
+    store : str, Path, Store or None
+        Where values are kept: a folder or URL; None is ``.jupyter_wf`` in the working directory.
+
+    Examples
+    --------
+    >>> import jupyter_wf as wf
+    >>> @wf.task
+    ... def add(a, b):
+    ...     return a + b
+    >>> with wf.Workflow(wf.LocalEngine(), "memory://") as flow:
+    ...     total = add.invoke(add.invoke(1, 2), 3)
+    ...     total.get()
+    6
+    """
+
+    def __init__(
+        self, engine: Engine | None = None, store: str | Path | Store | None = None
+    ) -> None:
+        self.news = News()
+        self.values = Values(self)
+        self._execution = Execution(self)
+        self.auto = False
+        #: Under `jupyter wf plan` nothing may be computed.
+        self.dry = False
+        self._history = History()
+        # One attribute, so that reading it needs no lock: a listener on any thread may ask.
+        self._keys = (self._history.graph, graph_keys(self._history.graph))
+        self._engine: Engine | None = None
+        self._wanted_engine = engine
+        self._store = store if isinstance(store, Store) else None
+        self._wanted_store = STORE if store is None else store
+        self._edits = RLock()  # the graph, the engine, submissions
+        self._tokens: list[Any] = []
+        self._closed = False
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        """What is going on: the fold of all events."""
+        return self.news.status
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every batch of events; return the function that undoes this."""
+        return self.news.subscribe(listener)
+
+    @property
+    def graph(self) -> Graph:
+        """The current graph, a frozen value."""
+        return self._history.graph
+
+    @property
+    def revision(self) -> int:
+        """Number of the current graph; every operation, undo and redo included, adds one."""
+        return self._history.revision
+
+    @property
+    def keys(self) -> Keys:
+        """Keys of the current graph's tasks and data."""
+        graph, (keyed, keys) = self.graph, self._keys
+        if keyed is not graph:
+            keys = graph_keys(graph, keys)
+            self._keys = (graph, keys)
+        return keys
+
+    @property
+    def store(self) -> Store:
+        """Where values are kept; opened at first use."""
+        if self._store is not None:
+            return self._store
+        with self._edits:
+            if self._store is None:
+                from jupyter_wf.engine.store import open_store
+
+                assert not isinstance(self._wanted_store, Store)
+                self._store = open_store(self._wanted_store)
+            return self._store
+
+    @property
+    def engine(self) -> Engine:
+        """What runs tasks; made at first use."""
+        with self._edits:
+            if self._closed:
+                raise WorkflowError("This workflow is closed. Make a new one.")
+            if self._engine is None:
+                self._engine = self._wanted_engine or _embedded()
+                self._engine.start(self.store)
+                self._engine.subscribe(self.news.publish)
+            return self._engine
+
+    def connect(self, target: Any = None) -> None:
+        """Run on other machines from now on.
+
+        Parameters
+        ----------
+        target : str, Engine, Client, Cluster or None
+            Address of a Dask scheduler, a ``distributed.Client``, any Dask ``Cluster``, an engine
+            of ours, or None for an embedded cluster. What is running elsewhere is cancelled.
+        """
+        engine = target if isinstance(target, Engine) else _embedded(target)
+        engine.start(self.store)
+        with self._edits:
+            old, self._engine = self._engine, engine
+            engine.subscribe(self.news.publish)
+        if old is not None:
+            old.flush(AT_EXIT)
+            old.close()
+        self.news.forget_workers()
+
+    # -- edits: each is one operation ----------------------------------------------------------
+
+    def define(
+        self, task: Task, values: Mapping[str, Any] | None = None, run: bool = True
+    ) -> tuple[DataHandle, ...]:
+        """Add a task, or replace the one of the same name or cell, and run what it needs.
+
+        Parameters
+        ----------
+        task : Task
+        values : mapping, optional
+            Values given from outside that it reads, by name of the data.
+        run : bool
+            Whether to start it at once.
+
+        Returns
+        -------
+        tuple of DataHandle
+            One for each output.
+        """
+        with self._edits:
+            graph = self.graph
+            stale = [
+                old.name
+                for old in graph.tasks.values()
+                if task.cell is not None and old.cell == task.cell and old.name != task.name
+            ]
+            dropped = {
+                name
+                for old in [*stale, task.name]
+                if old in graph.tasks
+                for _, name in graph.tasks[old].inputs
+            }
+            for name in stale:
+                graph = graph.without_task(name)
+            for _, name in task.outputs:
+                if name in graph.data and graph.data[name].content is not None:
+                    graph = graph.without_data(name)
+            for name, value in (values or {}).items():
+                graph = graph.with_data(Data(name, content=self._give(value)))
+            graph = graph.with_task(task)
+            for name in dropped:
+                data = graph.data.get(name)
+                if data is not None and data.content is not None and not graph.dependents(name):
+                    graph = graph.without_data(name)
+            self._record(f"define {task.name}", graph)
+            if self.auto and run and not self.dry:
+                self.run()
+            elif run and not self.dry:
+                self.run(task.name)
+        return tuple(DataHandle(self.values, name) for _, name in task.outputs)
+
+    def append(self, task: Task, key: str) -> None:
+        """Add a new task whose key is known, and start it: the short way for calls of functions.
+
+        Parameters
+        ----------
+        task : Task
+            Named after its key, so that a task of this name is this very task.
+        key : str
+        """
+        with self._edits:
+            if task.name not in self.graph.tasks:
+                keys = self.keys
+                graph = self.graph.with_task(task)
+                self._history.record(f"invoke {task.name}", graph)
+                self._keys = (graph, keys.extended(task, key))
+                self.news.publish(
+                    (GraphChanged(time.time(), self.revision, f"invoke {task.name}"),)
+                )
+            if not self.dry:
+                self._execution.call(task, key)
+
+    def remove(self, name: str) -> None:
+        """Remove a task; what reads its outputs is blocked until something makes them again."""
+        with self._edits:
+            self._record(f"remove {name}", self.graph.without_task(name))
+
+    def put(self, value: Any, name: str | None = None) -> DataHandle:
+        """Keep a value and return a handle on it, to pass to tasks without sending it each time."""
+        with self._edits:
+            content = self._give(value)
+            name = name or f"value-{content[:12]}"
+            self._record(f"put {name}", self.graph.with_data(Data(name, content=content)))
+        return DataHandle(self.values, name)
+
+    def undo(self) -> str:
+        """Take back the last operation and return its label; nothing is run by it."""
+        with self._edits:
+            label = self._history.undo()
+            self.news.publish((GraphChanged(time.time(), self.revision, f"undo {label}"),))
+        return label
+
+    def redo(self) -> str:
+        """Do again what was undone last and return its label."""
+        with self._edits:
+            label = self._history.redo()
+            self.news.publish((GraphChanged(time.time(), self.revision, f"redo {label}"),))
+        return label
+
+    def reset(self) -> None:
+        """Cancel everything and start from an empty graph; stored values stay stored."""
+        self.cancel()
+        with self._edits:
+            self._record("reset", Graph())
+
+    def _record(self, label: str, graph: Graph) -> None:
+        self._history.record(label, graph)
+        self.news.publish((GraphChanged(time.time(), self.revision, label),))
+
+    def _give(self, value: Any) -> str:
+        stored = self.store.put(value)
+        if not self.store.shared:
+            self.engine.hold(stored.id, value)
+        return stored.id
+
+    # -- running -------------------------------------------------------------------------------
+
+    def plan(self, *targets: Target, force: Iterable[str] = ()) -> Plan:
+        """Say what would run and why; nothing is computed.
+
+        Parameters
+        ----------
+        *targets : str or DataHandle
+            Names of tasks or data; none means everything.
+        force : iterable of str
+            Names of tasks or data to compute again even though they are stored.
+        """
+        with self._edits:
+            self.store.refresh()
+            alive = {k: t.state for k, t in self.status.tasks.items() if t.state in ALIVE}
+            return make_plan(
+                self.graph,
+                self._tasks_of(targets) if targets else None,
+                keys=self.keys,
+                find=self.store.find,
+                last=self.store.last,
+                force=self._tasks_of(force),
+                active=alive,
+            )
+
+    def run(self, *targets: Target, force: Iterable[str] = ()) -> Run:
+        """Bring targets, or everything, up to date; return at once.
+
+        Parameters as in `plan`. Tasks that run already are joined, not started twice.
+        """
+        if self.dry:
+            raise NotComputedError("Nothing is computed while planning.")
+        with self._edits:
+            return self._execution.start(self.plan(*targets, force=force), self._tasks_of(force))
+
+    def cancel(self, *targets: Target) -> None:
+        """Stop targets, or everything that runs, and what needs them; return at once."""
+        names = self._tasks_of(targets) if targets else tuple(self.graph.tasks)
+        keys = [self.keys.tasks[n] for n in names if n in self.keys.tasks]
+        busy = [key for key in keys if self._execution.busy(key)]
+        if busy:
+            self.engine.cancel(busy)
+
+    def why(self, name: str) -> str:
+        """Say in words why a task, or the task that makes a data, is in the state it is in."""
+        (task,) = self._tasks_of([name])
+        state = self.state_of(task)
+        status = self.status_of(task)
+        if status is None or state in ("stale", "new"):
+            return f"{task}: {state}; {self.plan(task).steps[task].why}"
+        said = status.failure.message if status.failure else status.why
+        if not said and status.seconds:
+            said = f"computed in {status.seconds:.3g} s by {status.worker}"
+        return f"{task}: {state}{'; ' + said if said else ''}"
+
+    # -- questions -----------------------------------------------------------------------------
+
+    def handle(self, name: str) -> DataHandle:
+        """Return a handle on the data of this name."""
+        self.values.data(name)
+        return DataHandle(self.values, name)
+
+    def state_of(self, task: str) -> str:
+        """Return the state to show for a task: an `events.State`, ``"stale"`` or ``"new"``."""
+        status = self.status_of(task)
+        if status is not None:
+            return status.state
+        key = self.keys.tasks.get(task)
+        if key is not None and self.store.find(key) is not None:
+            return "cached"
+        return "stale" if self.store.last(task) is not None else "new"
+
+    def status_of(self, task: str) -> TaskStatus | None:
+        """Return the status of a task's current key, or None if it was neither run nor found."""
+        key = self.keys.tasks.get(task)
+        return None if key is None else self.status.tasks.get(key)
+
+    def _tasks_of(self, targets: Iterable[Target]) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for target in targets:
+            name = target.name if isinstance(target, DataHandle) else target
+            if name in self.graph.tasks:
+                found[name] = None
+            elif name in self.graph.data:
+                producer = self.graph.data[name].producer
+                if producer is not None:
+                    found[producer] = None
+            else:
+                known = ", ".join(sorted(self.graph.tasks)[:20]) or "none yet"
+                raise GraphError(f"There is no task or data named {name!r}. Tasks: {known}.")
+        return tuple(found)
+
+    # -- views, life ---------------------------------------------------------------------------
+
+    def view(self, name: str = "graph") -> Any:
+        """Return a live view of this workflow, from the entry points ``jupyter_wf.views``."""
+        found = {point.name: point for point in entry_points(group="jupyter_wf.views")}
+        if name not in found:
+            known = ", ".join(sorted(found)) or "none"
+            raise WorkflowError(f"There is no view named {name!r}. Installed: {known}.")
+        return found[name].load()(self)
+
+    def flush(self) -> None:
+        """Wait until all that was computed is durable, and learn what others committed."""
+        if self._engine is not None:
+            self._engine.flush()
+        self.store.refresh()
+
+    def close(self) -> None:
+        """Wait until computed values are durable, stop what was started here, let go of files."""
+        with self._edits:
+            engine, self._closed = self._engine, True
+        if engine is not None:
+            engine.flush(AT_EXIT)
+            engine.close()
+        if self._store is not None:
+            self._store.close()
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> Self:
+        self._tokens.append(_current.set(self))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _current.reset(self._tokens.pop())
+        if kind is not None:
+            self.cancel()
+        else:
+            tasks = self.status.tasks
+            self.news.wait(lambda: all(t.settled for t in tasks.values()), None)
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Workflow: {len(self.graph.tasks)} tasks, revision {self.revision}>"
+
+
+_current: ContextVar[Workflow] = ContextVar("jupyter_wf_workflow")
+_default: list[Workflow] = []
+
+
+def current() -> Workflow:
+    """Return the active workflow: that of the enclosing ``with``, or one made at first use."""
+    found = _current.get(None)
+    if found is not None:
+        return found
+    if not _default or _default[0]._closed:
+        flow = Workflow()
+        atexit.register(flow.close)
+        _default[:] = [flow]
+    return _default[0]
+
+
+def connect(target: Any = None) -> Workflow:
+    """Run the active workflow on other machines; see `Workflow.connect`."""
+    flow = current()
+    flow.connect(target)
+    return flow
+
+
+def _embedded(target: Any = None) -> Engine:
+    from jupyter_wf.engine.dask import DaskEngine
+
+    return DaskEngine(target)
