@@ -63,8 +63,7 @@ class Workflow:
         #: Under `jupyter wf plan` nothing may be computed.
         self.dry = False
         self._history = History()
-        # One attribute, so that reading it needs no lock: a listener on any thread may ask.
-        self._keys = (self._history.graph, graph_keys(self._history.graph))
+        self._keys = graph_keys(self._history.graph)
         self._engine: Engine | None = None
         self._wanted_engine = engine
         self._store = store if isinstance(store, Store) else None
@@ -97,10 +96,8 @@ class Workflow:
     @property
     def keys(self) -> Keys:
         """Keys of the current graph's tasks and data."""
-        graph, (keyed, keys) = self.graph, self._keys
-        if keyed is not graph:
-            keys = graph_keys(graph, keys)
-            self._keys = (graph, keys)
+        # One attribute, so that reading it needs no lock: a listener on any thread may ask.
+        self._keys = keys = graph_keys(self.graph, self._keys)
         return keys
 
     @property
@@ -213,7 +210,7 @@ class Workflow:
                 keys = self.keys
                 graph = self.graph.with_task(task)
                 self._history.record(f"invoke {task.name}", graph)
-                self._keys = (graph, keys.extended(task, key))
+                self._keys = keys.extended(graph, task, key)
                 self.news.publish(
                     (GraphChanged(time.time(), self.revision, f"invoke {task.name}"),)
                 )
