@@ -7,15 +7,27 @@ import shutil
 import subprocess
 import sys
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "microsoft-edge",
+)
 REMEDY = """\
 The browser tests need Chromium or Google Chrome, and neither is on the PATH. Install one, as with
-`sudo apt-get install chromium` or `brew install --cask chromium`, and run `make test` again."""
+`sudo apt-get install chromium` or `brew install --cask chromium`, and run `make test` again. One elsewhere can be named: CHROMIUM=/path/to/chrome make test."""
 
 
 def find() -> str | None:
-    """Return the path of a browser that can be driven, or None."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+    """Return the path of a browser: the one named by ``CHROMIUM``, or the first there is."""
+    chosen = os.environ.get("CHROMIUM")
+    return (
+        shutil.which(chosen)
+        if chosen
+        else next((path for name in NAMES if (path := shutil.which(name))), None)
+    )
 
 
 def install() -> None:

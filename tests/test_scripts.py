@@ -71,6 +71,7 @@ def test_a_browser_is_found_on_the_path(
     program = tmp_path / "google-chrome"
     program.write_text("#!/bin/sh\n", "utf-8")
     program.chmod(0o755)
+    monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert browser.main() == 0
     assert capsys.readouterr().out == f"{program}\n"
@@ -79,6 +80,7 @@ def test_a_browser_is_found_on_the_path(
 def test_without_a_browser_the_remedy_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert browser.main() == 1
     assert "chromium" in capsys.readouterr().err
