@@ -1,0 +1,6 @@
+"""Values as trees of JSON and arrays, and the content ids that say what they are."""
+
+from jupyter_wf.encodings.encoded import Encoded, content_id
+from jupyter_wf.encodings.registry import decode, encode, summarise
+
+__all__ = ["Encoded", "content_id", "decode", "encode", "summarise"]
