@@ -17,7 +17,8 @@ NAMES = (
 )
 REMEDY = """\
 The browser tests need Chromium or Google Chrome, and neither is on the PATH. Install one, as with
-`sudo apt-get install chromium` or `brew install --cask chromium`, and run `make test` again. One elsewhere can be named: CHROMIUM=/path/to/chrome make test."""
+`sudo apt-get install chromium` or `brew install --cask chromium`, and run `make test` again. One
+that is elsewhere can be named: CHROMIUM=/path/to/chrome make test."""
 
 
 def find() -> str | None:
