@@ -29,7 +29,8 @@ def main(extras: list[str]) -> int:
         return 1
     make_environment()
     target = f".[{','.join(extras)}]" if extras else "."
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS]
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--constraint", CONSTRAINTS]
     run([*pip, "uv"])
     uv = [str(PYTHON), "-m", "uv", "pip", "install", "--python", str(PYTHON), "--quiet"]
     uv += ["--constraint", CONSTRAINTS, "--build-constraint", CONSTRAINTS, "--editable", target]
