@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +54,7 @@ def test_batching_does_not_matter(events: list[Event], cuts: list[int]) -> None:
     one, many = Status(), Status()
     one.fold(events)
     edges = sorted({0, len(events), *(min(cut, len(events)) for cut in cuts)})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         many.fold(events[start:end])
     assert seen(one) == seen(many)
 
