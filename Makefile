@@ -26,7 +26,7 @@ lab: .venv/.lab ## JupyterLab with the first tutorial; LAB_ARGS="…" are passed
 .PHONY: test
 test: .venv/.dev ## every test: Python, notebooks, real browser
 	$(BIN)/python -m scripts.browser
-	$(BIN)/python -m pytest -m "" --nbval
+	$(BIN)/python -m pytest -m ""
 
 .PHONY: check
 check: .venv/.dev ## format, lint, types, import contracts
