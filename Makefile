@@ -20,7 +20,8 @@ help: ## what there is
 
 .PHONY: lab
 lab: .venv/.lab ## JupyterLab with the first tutorial; LAB_ARGS="…" are passed on
-	$(BIN)/jupyter lab --ServerApp.root_dir=notebooks notebooks/01-first-workflow.ipynb \
+	PATH="$(CURDIR)/$(BIN):$$PATH" jupyter lab notebooks \
+	  --LabApp.default_url=/lab/tree/01-first-workflow.ipynb \
 	  $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
 
 .PHONY: test
