@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
@@ -190,7 +189,7 @@ def _typed(name: str) -> Kind:
 
 
 def _kind_of(value: Any) -> Kind | None:
-    cls: Hashable = type(value)
+    cls: Any = type(value)
     return _kind_of_type(cls)
 
 

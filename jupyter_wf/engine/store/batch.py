@@ -1,0 +1,63 @@
+"""Checks what every store is given: ids that are ids, values that are what they were hashed as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jupyter_wf.encodings import Encoded, content_id, encode
+from jupyter_wf.errors import StoreError
+from jupyter_wf.records import Record
+
+_ID = re.compile(r"[0-9a-f]{40}")
+
+
+def check_id(content: str) -> str:
+    """Return a content id; raise `StoreError` for anything else, such as a path."""
+    if not isinstance(content, str) or _ID.fullmatch(content) is None:
+        raise StoreError(f"{str(content)[:60]!r} is not a content id: 40 hex digits are needed.")
+    return content
+
+
+def encoded_values(record: Record, values: Mapping[str, Any]) -> dict[str, Encoded]:
+    """Return the values of a record by content id, each verified against its id.
+
+    Parameters
+    ----------
+    record : Record
+    values : mapping of content id to value, or to its `Encoded`
+        A value without typed form should come as the very `Encoded` that gave its id, as it may
+        not pickle to the same bytes twice.
+
+    Raises
+    ------
+    StoreError
+        If a value doesn't have its id, which means that it was changed after it was hashed.
+    """
+    found: dict[str, Encoded] = {}
+    for output, stored in record.outputs:
+        check_id(stored.id)
+        if stored.id not in values:
+            continue
+        value = values[stored.id]
+        if isinstance(value, Encoded):
+            encoded, actual = value, content_id(value.kind, value.text, value.leaves)
+        else:
+            encoded = encode(value)
+            actual = encoded.id
+        if actual != stored.id:
+            raise StoreError(
+                f"Output {output!r} of task {record.name!r} changed after it was hashed, so it "
+                f"can't be stored. A task must not modify data that it returned or read: copy it."
+            )
+        found[stored.id] = encoded
+    return found
+
+
+def missing_value(record: Record, output: str) -> StoreError:
+    """Say that a record was committed without one of its values."""
+    return StoreError(
+        f"Output {output!r} of task {record.name!r} is neither in the store nor given with its "
+        f"record. Commit the value together with the record."
+    )
