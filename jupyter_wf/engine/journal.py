@@ -139,6 +139,11 @@ class JournalReader:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._read: dict[str, tuple[int, int]] = {}
+        self._skipped: set[str] = set()
+
+    def skip(self, writer: str) -> None:
+        """Leave out the journal of a writer whose items are known already: one's own."""
+        self._skipped.add(writer)
 
     def refresh(self) -> Iterator[tuple[str, list[Any]]]:
         """Yield (writer, new items) for every journal that has any; one stat per file if none."""
@@ -148,7 +153,7 @@ class JournalReader:
             return
         for entry in sorted(entries, key=lambda e: e.name):
             writer = entry.name.removesuffix(SUFFIX)
-            if writer == entry.name or not is_writer_name(writer):
+            if writer == entry.name or writer in self._skipped or not is_writer_name(writer):
                 continue
             if not entry.is_file(follow_symlinks=False):
                 continue

@@ -1,0 +1,197 @@
+"""One encoded value as a plain Zarr v3 array or group, and back.
+
+An array, alone, is a Zarr array; any other value is a group with an array per leaf, named after its
+place in the value. The attributes ``jupyter_wf`` hold the tree, and the dtype of each leaf. Dtypes
+outside Zarr's specification are viewed as ones inside it: text as code points and records as bytes
+along one more axis, bfloat16 and its like as unsigned integers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import numpy as np
+import zarr
+from numcodecs.zstd import Zstd
+from zarr.codecs import ZstdCodec
+
+from jupyter_wf.encodings import Encoded
+from jupyter_wf.encodings.array import dtype_of, dtype_text, raw_bytes
+from jupyter_wf.encodings.encoded import Leaf, to_text
+from jupyter_wf.errors import CorruptValueError
+
+ATTRIBUTE = "jupyter_wf"
+VERSION = 1
+CHUNK = 16_000_000
+#: A tree whose JSON is longer than this is an array of bytes beside the leaves.
+LONG_TREE = 64_000
+#: Compress only what shrinks at least to this part in the probe.
+WORTH_IT = 0.8
+_PROBE, _PROBES = 32_768, 8
+_NATIVE = frozenset("biufcmM")
+_LEAF_TAGS = frozenset({"array", "scalar", "bytes", "pickle"})
+
+
+def write(encoded: Encoded, store: Any) -> None:
+    """Write a value into an empty Zarr store (a path or a ``zarr`` store)."""
+    about: dict[str, Any] = {
+        "version": VERSION,
+        "id": encoded.id,
+        "kind": encoded.kind,
+        "summary": encoded.summary,
+        "dtypes": [json.loads(dtype_text(leaf.dtype)) for leaf in encoded.leaves],
+    }
+    if encoded.kind == "array":
+        _write_array(store, None, encoded.leaves[0], {**about, "tree": encoded.tree})
+        return
+    tree = encoded.tree
+    about["leaves"] = _leaf_names(tree, len(encoded.leaves))
+    if len(encoded.text) <= LONG_TREE:
+        about["tree"] = tree
+    group = zarr.create_group(store, zarr_format=3, attributes={ATTRIBUTE: about})
+    if len(encoded.text) > LONG_TREE:
+        text = np.frombuffer(encoded.text.encode("ascii"), dtype="u1")
+        _write_array(group.store, "tree", text, None)
+    for name, leaf in zip(about["leaves"], encoded.leaves, strict=True):
+        _write_array(group.store, name, leaf, None)
+
+
+def read(node: Any) -> Encoded:
+    """Read what `write` wrote; the caller verifies the hash.
+
+    Raises `CorruptValueError` if it isn't that.
+    """
+    about = dict(node.attrs).get(ATTRIBUTE)
+    if not isinstance(about, dict) or about.get("version") != VERSION:
+        raise CorruptValueError(f"There is no value of jupyter_wf at {node.store_path}.")
+    if about["kind"] == "array":
+        arrays = [node]
+        text = to_text(about["tree"])
+    else:
+        arrays = [node[name] for name in about["leaves"]]
+        tree = about.get("tree")
+        text = to_text(tree) if "tree" in about else node["tree"][...].tobytes().decode("ascii")
+    leaves = tuple(
+        _restored(array[...], dtype_of(name))
+        for array, name in zip(arrays, about["dtypes"], strict=True)
+    )
+    nbytes = len(text) + sum(leaf.nbytes for leaf in leaves)
+    return Encoded(about["kind"], text, leaves, nbytes, about["summary"], about["id"])
+
+
+def open_value(path: str) -> Any:
+    """Open a written value, read-only."""
+    return zarr.open(path, mode="r", zarr_format=3)
+
+
+def in_memory(encoded: Encoded) -> Any:
+    """Return a value as a read-only ``zarr.Array`` or ``zarr.Group`` held in memory."""
+    store = zarr.storage.MemoryStore()
+    write(encoded, store)
+    return zarr.open(store.with_read_only(True), mode="r", zarr_format=3)
+
+
+def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Split the leading axes so that a chunk has about 16 MB.
+
+    Examples
+    --------
+    >>> chunk_shape((4000, 1000), 8)
+    (2000, 1000)
+    """
+    room = max(1, CHUNK // max(1, itemsize))
+    chunks: list[int] = []
+    for size in reversed(shape):
+        length = max(1, min(size, room))
+        chunks.insert(0, math.ceil(size / math.ceil(size / length)) if size else 1)
+        room = max(1, room // length)
+    return tuple(chunks)
+
+
+# -- leaves ---------------------------------------------------------------------------------------
+
+
+def _write_array(store: Any, name: str | None, leaf: Leaf, about: dict[str, Any] | None) -> None:
+    view = _viewed(leaf)
+    array = zarr.create_array(
+        store,
+        name=name,
+        shape=view.shape,
+        dtype=view.dtype,
+        chunks=chunk_shape(view.shape, view.dtype.itemsize),
+        compressors=ZstdCodec(level=1) if pays(leaf) else None,
+        zarr_format=3,
+        attributes=None if about is None else {ATTRIBUTE: about},
+        # A chunk of zeros must be written too: a chunk that is missing is damage.
+        config={"write_empty_chunks": True},
+    )
+    if view.size:
+        array[...] = view
+
+
+def pays(leaf: Leaf) -> bool:
+    """Whether zstd shrinks the bytes of a leaf enough, judged by eight samples of them."""
+    data = memoryview(raw_bytes(leaf))
+    if len(data) < _PROBE:
+        return False
+    step = max(_PROBE, len(data) // _PROBES)
+    sample = b"".join(data[at : at + _PROBE] for at in range(0, len(data), step))
+    return len(Zstd(level=1).encode(sample)) <= WORTH_IT * len(sample)
+
+
+def _viewed(leaf: Leaf) -> Leaf:
+    if leaf.dtype.kind in _NATIVE and leaf.dtype.isbuiltin == 1:
+        return leaf
+    width = leaf.dtype.itemsize
+    if leaf.dtype.type.__module__ == "ml_dtypes":
+        return leaf.view(f"<u{width}")
+    unit = 4 if leaf.dtype.kind == "U" else 1
+    shape = (*leaf.shape, width // unit)
+    if not leaf.nbytes:
+        return np.empty(shape, dtype=f"<u{unit}")
+    return leaf.reshape(-1).view(f"<u{unit}").reshape(shape)
+
+
+def _restored(view: Leaf, dtype: np.dtype[Any]) -> Leaf:
+    view = np.asarray(view, order="C")
+    if view.dtype == dtype:
+        return view
+    if dtype.type.__module__ == "ml_dtypes":
+        return view.view(dtype)
+    shape = view.shape[:-1]
+    if not view.nbytes:
+        return np.empty(shape, dtype=dtype)
+    restored: Leaf = view.reshape(-1).view(dtype).reshape(shape)
+    return restored
+
+
+def _leaf_names(tree: Any, count: int) -> list[str]:
+    """Name each leaf after its place in the value, such as ``params.w``."""
+    paths: dict[int, str] = {}
+    todo: list[tuple[Any, str]] = [(tree, "")]
+    while todo and len(paths) < count:
+        node, path = todo.pop()
+        if isinstance(node, list):
+            todo.extend((part, f"{path}.{i}") for i, part in reversed(list(enumerate(node))))
+        elif isinstance(node, dict):
+            tag, body = next(iter(node.items()))
+            if tag in _LEAF_TAGS:
+                if isinstance(body, int):
+                    paths[body] = path or tag
+            elif tag == "dict" or "fields" in node:
+                parts = body if tag == "dict" else node["fields"]
+                todo.extend((part, f"{path}.{key}") for key, part in parts.items())
+            else:
+                todo.append((body, path))
+    names: list[str] = []
+    taken = {"tree"}  # Compared in lower case: some file systems don't tell cases apart.
+    for position in range(count):
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", paths[position]).strip(".-")[:80] or "leaf"
+        if name.lower() in taken or name.startswith(("zarr", "__")):
+            name = f"leaf-{name}.{position}"
+        taken.add(name.lower())
+        names.append(name)
+    return names
