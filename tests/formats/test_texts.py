@@ -1,0 +1,71 @@
+"""Mermaid, DOT and JSON: deterministic text that hostile names can't break out of."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from hypothesis import given
+
+from jupyter_wf.formats.dot import to_dot
+from jupyter_wf.formats.graphjson import to_json
+from jupyter_wf.formats.mermaid import to_mermaid
+from jupyter_wf.graph import Graph
+
+from .graphs import HOSTILE, diamond, graphs, hostile, task
+
+NODE = re.compile(r'  [td]\d+(\["[^"<>;]*(?:(?:#\d+;|<br/>)[^"<>;]*)*"\]|\(\["[^"<>]*"\]\))')
+WIRE = re.compile(r"  [td]\d+ --> [td]\d+")
+QUOTED = r'"(?:[^"\\]|\\.)*"'
+DOT = re.compile(rf"  ([td]\d+ \[[a-z]+=.*label={QUOTED}(, color={QUOTED})?\]|[td]\d+ -> [td]\d+);")
+
+
+def test_mermaid_of_a_diamond():
+    text = to_mermaid(diamond(), {"load": "stored", "join": "running"})
+    assert '"✔ load<br/>stored"' in text
+    assert text.count(" --> ") == 12
+    assert "\n  class t3 running\n" in text
+
+
+def test_dot_of_a_diamond():
+    text = to_dot(diamond(), {"load": "stored"})
+    assert 'label="load\\n✔ stored"' in text
+    assert text.count(" -> ") == 12
+
+
+@given(graphs())
+def test_mermaid_holds_nothing_but_nodes_and_wires(graph):
+    head, *lines = to_mermaid(graph).splitlines()
+    assert head == "flowchart LR"
+    assert [line for line in lines if not (NODE.fullmatch(line) or WIRE.fullmatch(line))] == []
+
+
+@given(graphs())
+def test_dot_holds_nothing_but_nodes_and_wires(graph):
+    lines = to_dot(graph).splitlines()
+    assert [line for line in lines[3:-1] if not DOT.fullmatch(line)] == []
+    assert lines[-1] == "}"
+
+
+def test_hostile_names_stay_labels():
+    assert "<script" not in to_mermaid(hostile())
+    assert '=x onerror="' not in to_dot(hostile())
+    assert HOSTILE in {task["name"] for task in json.loads(to_json(hostile()))["tasks"]}
+
+
+@given(graphs())
+def test_json_tells_the_structure(graph):
+    found = json.loads(to_json(graph))
+    assert {t["name"]: t["inputs"] for t in found["tasks"]} == {
+        name: dict(task.inputs) for name, task in graph.tasks.items()
+    }
+    assert {d["name"]: d.get("producer") for d in found["data"]} == {
+        name: data.producer for name, data in graph.data.items()
+    }
+
+
+def test_json_has_one_node_a_line_in_order_of_name():
+    tasks = [task("b"), task("a")]
+    lines = to_json(Graph.of(tasks)).splitlines()
+    assert [json.loads(line.rstrip(","))["name"] for line in lines if "kind" in line] == ["a", "b"]
+    assert to_json(Graph.of(tasks)) == to_json(Graph.of(tasks[::-1]))
