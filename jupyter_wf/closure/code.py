@@ -1,0 +1,176 @@
+"""Makes the `Code` of a task from a function or a cell."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any
+
+from jupyter_wf.closure.packages import origin
+from jupyter_wf.closure.pickling import pickled
+from jupyter_wf.closure.sources import chains, source_of
+from jupyter_wf.closure.walk import Walker
+from jupyter_wf.fingerprint import PYTHON, combine, digest, normalise
+from jupyter_wf.graph import Code
+
+Parts = tuple[tuple[str, str], ...]
+
+
+class FunctionCode:
+    """The `Code` of one function, made again only when something that it uses has changed.
+
+    Parameters
+    ----------
+    function : callable
+    label : str or None
+        What people call the task; the function's name unless told.
+    extra : tuple of (str, str)
+        More parts of the fingerprint, such as a seed or an environment.
+
+    Examples
+    --------
+    >>> code = FunctionCode(len)
+    >>> code() is code()
+    True
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, label: str | None = None, extra: Parts = ()
+    ) -> None:
+        self.function = function
+        self.label = label or str(getattr(function, "__name__", type(function).__name__))
+        self.extra = extra
+        self._made: tuple[Walker, Code] | None = None
+
+    def __call__(self) -> Code:
+        """Return the code as of now.
+
+        Raises `FingerprintError` or `CaptureError`, which name what can't be part of a task.
+        """
+        if self._made is None or not self._made[0].unchanged():
+            self._made = self._make()
+        return self._made[1]
+
+    def _make(self) -> tuple[Walker, Code]:
+        function, user = self.function, f"Task {self.label!r}"
+        inner = inspect.unwrap(function)
+        source = source_of(inner) if isinstance(inner, FunctionType) else None
+        walker = Walker(_home(inner))
+        if isinstance(function, FunctionType) and walker.is_home_function(function):
+            walker.reserve(function, "body")
+            walker.parts["body"] = walker.code(function, user)
+        else:
+            walker.captures.append((user, self.label, function))
+            walker.parts["body"] = digest(walker.token(function, self.label, user))
+        parts = _finish(walker, self.extra)
+        code = Code(
+            kind="function",
+            label=self.label,
+            source=source.text if source else self.label,
+            fingerprint=combine(parts),
+            parts=parts,
+            payload=pickled(function, walker, user),
+            filename=inner.__code__.co_filename if source else "<task>",
+            first_line=inner.__code__.co_firstlineno if source else 1,
+        )
+        return walker, code
+
+
+def function_code(
+    function: Callable[..., Any], *, label: str | None = None, extra: Parts = ()
+) -> Code:
+    """Make the `Code` of a function; see `FunctionCode`."""
+    return FunctionCode(function, label=label, extra=extra)()
+
+
+def cell_code(
+    source: str,
+    definitions: Mapping[str, object],
+    *,
+    label: str,
+    filename: str,
+    first_line: int,
+    extra: Parts = (),
+) -> Code:
+    """Make the `Code` of a cell's body.
+
+    Parameters
+    ----------
+    source : str
+        The body.
+    definitions : mapping of str to object
+        The modules, functions and classes of the notebook that the body uses, by name.
+    label : str
+        What people call the task.
+    filename, first_line : str, int
+        Where the body starts.
+    extra : tuple of (str, str)
+        More parts of the fingerprint.
+
+    Raises
+    ------
+    SyntaxError
+        The body is not Python.
+    FingerprintError, CaptureError
+        A definition uses something that can't be part of a task; names it.
+    """
+    tree = ast.parse(source, filename)
+    user = f"Task {label!r}"
+    walker = Walker()
+    used = chains(tree, definitions)
+    bound = walker.names(definitions, sorted(definitions), used, user)
+    walker.imports(tree, user)
+    walker.parts["body"] = digest("cell", normalise(tree), *sorted(filter(None, bound)))
+    parts = _finish(walker, extra)
+    return Code(
+        kind="cell",
+        label=label,
+        source=source,
+        fingerprint=combine(parts),
+        parts=parts,
+        payload=pickled(dict(definitions), walker, user),
+        filename=filename,
+        first_line=first_line,
+    )
+
+
+def value_digest(value: object, *, name: str = "value", user: str = "A task") -> str:
+    """Hash a value that a task is given.
+
+    These can be: constants, functions, classes, modules, `Slot`, and containers of them.
+
+    Parameters
+    ----------
+    value : object
+    name, user : str
+        What messages call the value, and what it is given to.
+
+    Raises
+    ------
+    FingerprintError
+        A part of the value has no stable identity; names it.
+
+    Examples
+    --------
+    >>> value_digest((1, 2)) == value_digest([1, 2])
+    False
+    """
+    walker = Walker()
+    token = walker.token(value, name, user)
+    if not walker.parts:
+        return digest("value", token)
+    return digest("value", token, combine(walker.parts.items()))
+
+
+def _home(function: object) -> tuple[str, ...]:
+    """Name the module whose definitions are followed because the task is written there."""
+    if not isinstance(function, FunctionType):
+        return ()
+    module = str(function.__globals__.get("__name__", ""))
+    return (module,) if origin(module).kind == "local" else ()
+
+
+def _finish(walker: Walker, extra: Parts) -> Parts:
+    return tuple(sorted({**walker.parts, "Python": PYTHON}.items())) + tuple(extra)
