@@ -45,8 +45,10 @@ def pack(item: Any) -> bytes:
 
 
 def unpack(payload: bytes | memoryview) -> Any:
-    """Undo `pack`; raises `ValueError` for bytes that it didn't write."""
-    return msgpack.unpackb(payload, unicode_errors="surrogatepass", strict_map_key=False)
+    """Undo `pack`, with tuples for lists; raises `ValueError` for bytes that it didn't write."""
+    return msgpack.unpackb(
+        payload, unicode_errors="surrogatepass", strict_map_key=False, use_list=False
+    )
 
 
 def scan(data: bytes) -> tuple[list[bytes], int]:

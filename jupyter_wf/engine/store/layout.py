@@ -11,12 +11,15 @@ from __future__ import annotations
 import json
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from numcodecs.zstd import Zstd
 from zarr.codecs import ZstdCodec
+from zarr.storage import LocalStore, MemoryStore
 
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.encodings.array import dtype_of, dtype_text, raw_bytes
@@ -89,7 +92,7 @@ def open_value(path: str) -> Any:
 
 def in_memory(encoded: Encoded) -> Any:
     """Return a value as a read-only ``zarr.Array`` or ``zarr.Group`` held in memory."""
-    store = zarr.storage.MemoryStore()
+    store = MemoryStore()
     write(encoded, store)
     return zarr.open(store.with_read_only(True), mode="r", zarr_format=3)
 
@@ -116,20 +119,48 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 def _write_array(store: Any, name: str | None, leaf: Leaf, about: dict[str, Any] | None) -> None:
     view = _viewed(leaf)
+    codec = Zstd(level=1) if pays(leaf) else None
+    chunks = chunk_shape(view.shape, view.dtype.itemsize)
     array = zarr.create_array(
         store,
         name=name,
         shape=view.shape,
         dtype=view.dtype,
-        chunks=chunk_shape(view.shape, view.dtype.itemsize),
-        compressors=ZstdCodec(level=1) if pays(leaf) else None,
+        chunks=chunks,
+        compressors=ZstdCodec(level=1) if codec else None,
         zarr_format=3,
         attributes=None if about is None else {ATTRIBUTE: about},
         # A chunk of zeros must be written too: a chunk that is missing is damage.
         config={"write_empty_chunks": True},
     )
-    if view.size:
+    if isinstance(array.store, LocalStore):
+        _write_chunks(array.store.root / (name or ""), view, chunks, codec)
+    elif view.size:
         array[...] = view
+
+
+def _write_chunks(path: Path, view: Leaf, chunks: tuple[int, ...], codec: Zstd | None) -> None:
+    """Write the files of all chunks in parallel, straight from the leaf's memory.
+
+    Each chunk is a run of the leaf's bytes: at most one axis is split, those before it have chunks
+    of length one. Zarr itself would copy each chunk several times (0.25 s for 64 MB, not 0.03).
+    """
+    size = math.prod(chunks) * view.dtype.itemsize
+
+    def write_one(position: tuple[int, ...]) -> None:
+        part = np.ascontiguousarray(
+            view[tuple(slice(p * c, (p + 1) * c) for p, c in zip(position, chunks, strict=True))]
+        )
+        data = raw_bytes(part)
+        if len(data) < size:
+            data = bytes(data).ljust(size, b"\0")
+        file = path.joinpath("c", *map(str, position))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data if codec is None else codec.encode(data))
+
+    grid = [math.ceil(n / c) for n, c in zip(view.shape, chunks, strict=True)]
+    with ThreadPoolExecutor(min(8, max(1, math.prod(grid)))) as pool:
+        list(pool.map(write_one, np.ndindex(*grid)))
 
 
 def pays(leaf: Leaf) -> bool:

@@ -79,7 +79,7 @@ class MemoryStore(Store):
             for content, encoded in new.items():
                 self._values.setdefault(content, _copied(encoded))
             for record, _ in batch:
-                self._index.add(to_row(record, record.parts))
+                self._index.add(to_row(record, self._index.add_parts(record.parts)))
 
     def zarr(self, content: str) -> Any:
         """See `Store.zarr`."""

@@ -17,20 +17,24 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from jupyter_wf.encodings import Encoded, content_id, decode, encode
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.journal import SUFFIX, FrameFile, JournalReader, pack
 from jupyter_wf.engine.store import packs
 from jupyter_wf.engine.store.batch import check_id, encoded_values, missing_value
-from jupyter_wf.engine.store.index import PARTS, Index, is_row, to_row
+from jupyter_wf.engine.store.index import Index, Parts, is_row, to_row
 from jupyter_wf.engine.store.root import Root, has_links
 from jupyter_wf.errors import CorruptValueError, MissingValueError, StoreError
 from jupyter_wf.records import Record, Stored
 
 #: From this many encoded bytes on, a value is a directory of its own.
 LARGE = 1_000_000
+
+
+#: Where a value is: kind, nbytes, summary, pack or None, offset, length.
+Place: TypeAlias = tuple[str, int, str, str | None, int, int]
 
 
 @dataclass(slots=True)
@@ -41,7 +45,7 @@ class _Writer:
     pid: int
     journal: FrameFile
     pack: FrameFile
-    parts: dict[tuple[tuple[str, str], ...], int]
+    parts: dict[Parts, int]
 
 
 class LocalZarrStore(Store):
@@ -65,9 +69,9 @@ class LocalZarrStore(Store):
         self._packs = packs.Packs(self._root)
         self._reader = JournalReader(self._root.journals)
         self._index = Index()
-        #: By content id: [kind, nbytes, summary, pack or None, offset, length], newest last.
-        self._places: dict[str, list[list[Any]]] = {}
-        self._parts: dict[str, list[Any]] = {}
+        self._places: dict[str, Place] = {}
+        self._other_places: dict[str, list[Place]] = {}
+        self._parts: dict[str, list[int]] = {}
         self._seen: set[str] = set()
         self._spoiled: set[str] = set()
         self._writer: _Writer | None = None
@@ -89,16 +93,19 @@ class LocalZarrStore(Store):
 
     def _learn(self, writer: str, item: Any) -> None:
         match item:
-            case ["r", *row] if is_row(row):
+            case ("r", *row) if is_row(row):
                 known = self._parts.get(writer, ())
-                number = row[PARTS]
-                if isinstance(number, int) and 0 <= number < len(known):
-                    row[PARTS] = known[number]
-                    self._index.add(row)
-            case ["v", str(content), *place] if len(place) == 6:
-                self._places.setdefault(content, []).append(place)
-            case ["p", int(), list(parts)]:
-                self._parts.setdefault(writer, []).append(parts)
+                key, recipe, name, time, number, rest = row
+                if 0 <= number < len(known):
+                    self._index.add((key, recipe, name, time, known[number], rest))
+            case ("v", str(content), kind, nbytes, summary, name, offset, length):
+                place = (kind, nbytes, summary, name, offset, length)
+                old = self._places.setdefault(content, place)
+                if old is not place:
+                    self._other_places.setdefault(content, []).append(old)
+                    self._places[content] = place
+            case ("p", tuple(parts)):
+                self._parts.setdefault(writer, []).append(self._index.add_parts(parts))
             case _:
                 pass  # Of a later version: what we don't know, we don't use.
 
@@ -128,18 +135,23 @@ class LocalZarrStore(Store):
     def _present(self, content: str) -> bool:
         return content in self._seen or self._place(content) is not None
 
-    def _place(self, content: str) -> list[Any] | None:
-        places = self._places.get(content, [])
-        for place in reversed(places):
-            name, offset, length = place[3:]
-            if name is None:
-                there = content not in self._spoiled and self._root.value(content).is_dir()
-            else:
-                there = self._packs.holds(name, offset + length)
-            if there:
-                self._seen.add(content)
-                return place
-        return None
+    def _place(self, content: str) -> Place | None:
+        """Return where a value is, if it is there."""
+        place = self._places.get(content)
+        if place is None or self._holds(content, place):
+            return place
+        others = (p for p in self._other_places.get(content, ()) if self._holds(content, p))
+        return next(others, None)
+
+    def _holds(self, content: str, place: Place) -> bool:
+        name, offset, length = place[3:]
+        if name is not None:
+            there = self._packs.holds(name, offset + length)
+        else:
+            there = content not in self._spoiled and self._root.value(content).is_dir()
+        if there:
+            self._seen.add(content)
+        return there
 
     # -- read --------------------------------------------------------------------------------------
 
@@ -172,7 +184,7 @@ class LocalZarrStore(Store):
                 self._forget(content, place)
         raise error
 
-    def _read(self, content: str, place: list[Any]) -> Encoded:
+    def _read(self, content: str, place: Place) -> Encoded:
         _, _, _, name, offset, length = place
         if name is None:
             encoded = self._read_large(content)
@@ -210,12 +222,17 @@ class LocalZarrStore(Store):
             raise StoreError(f"{path} has links in it. Remove them; a store has none.")
         return path
 
-    def _forget(self, content: str, place: list[Any]) -> None:
+    def _forget(self, content: str, place: Place) -> None:
+        """Don't use this place again; a directory there is replaced at the next write."""
         with self._lock:
             if place[3] is None:
                 self._spoiled.add(content)
             self._seen.discard(content)
-            self._places[content] = [p for p in self._places[content] if p is not place]
+            others = self._other_places.pop(content, [])
+            places = [p for p in (*others, self._places.pop(content, place)) if p is not place]
+            if places:
+                self._places[content] = places.pop()
+                self._other_places[content] = places
 
     # -- write -------------------------------------------------------------------------------------
 
@@ -275,15 +292,18 @@ class LocalZarrStore(Store):
         records: Sequence[Record],
     ) -> None:
         where = writer.pack.append([packs.to_payload(encoded) for _, encoded in small])
-        items: list[list[Any]] = [["v", c, *_about(e), None, 0, 0] for c, e in large.items()]
+        items: list[tuple[Any, ...]] = [
+            ("v", c, e.kind, e.nbytes, e.summary, None, 0, 0) for c, e in large.items()
+        ]
         for (content, encoded), place in zip(small, where, strict=True):
-            items.append(["v", content, *_about(encoded), writer.name, *place])
+            about = (encoded.kind, encoded.nbytes, encoded.summary)
+            items.append(("v", content, *about, writer.name, *place))
         for record in records:
             number = writer.parts.get(record.parts)
             if number is None:
                 number = writer.parts[record.parts] = len(writer.parts)
-                items.append(["p", number, list(record.parts)])
-            items.append(["r", *to_row(record, number)])
+                items.append(("p", record.parts))
+            items.append(("r", *to_row(record, number)))
         writer.journal.append([pack(item) for item in items])
         for item in items:
             self._learn(writer.name, item)
@@ -311,7 +331,3 @@ class LocalZarrStore(Store):
             writer.journal.close()
             writer.pack.close()
             shutil.rmtree(self._root.temporary(writer.name, ""), ignore_errors=True)
-
-
-def _about(encoded: Encoded) -> tuple[str, int, str]:
-    return encoded.kind, encoded.nbytes, encoded.summary
