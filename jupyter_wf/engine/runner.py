@@ -1,0 +1,328 @@
+"""Drives a live graph: performs its instructions, feeds stimuli back, tells the listeners.
+
+Any thread may call. The live graph is touched under one lock; instructions are performed, in order
+and without that lock, by whichever thread comes first; events are delivered by a thread of their
+own, so that a slow listener, or one that calls the engine, delays nobody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Condition, Thread, current_thread
+from typing import Any
+
+from jupyter_wf.encodings import Encoded, decode, encode
+from jupyter_wf.engine.abc import Engine, Job, Store
+from jupyter_wf.engine.signals import (
+    Cancel,
+    Demand,
+    Drop,
+    Emit,
+    Forget,
+    HandOver,
+    Instruction,
+    Interrupt,
+    Recall,
+    Remember,
+    Stimulus,
+    Submit,
+    Tick,
+)
+from jupyter_wf.engine.state import KEEP, LiveGraph
+from jupyter_wf.engine.writer import Writer
+from jupyter_wf.errors import EngineError
+from jupyter_wf.events import Event, Listener
+
+logger = logging.getLogger("jupyter_wf.engine")
+#: Bytes of small results that are kept here, beside the copies with the workers.
+NEAR = 64_000_000
+
+
+class LiveEngine(Engine):
+    """An engine on a live graph; a subclass says how instructions reach its machines.
+
+    Parameters
+    ----------
+    keep : int
+        Bytes of durable values nobody reads now which may stay in the workers' memory.
+    """
+
+    def __init__(self, keep: int = KEEP) -> None:
+        self._keep = keep
+        self._store: Store | None = None
+        self._graph: LiveGraph | None = None
+        self._writer: Writer | None = None
+        self._lock = Condition()
+        self._outbox: list[Instruction] = []
+        self._performing = False
+        self._news: list[Event] = []
+        self._delivering = False
+        self._listeners: list[Listener] = []
+        self._held: dict[str, Encoded] = {}
+        self._near: OrderedDict[str, Encoded] = OrderedDict()
+        self._near_bytes = 0
+        self._broken: str | None = None
+        self._closed = False
+        self._thread: Thread | None = None
+
+    # -- what machines do; called in order, never under the lock, and must not block ------------
+
+    @abstractmethod
+    def _hand_over(self, order: HandOver) -> None: ...
+
+    @abstractmethod
+    def _interrupt(self, order: Interrupt) -> None: ...
+
+    @abstractmethod
+    def _recall(self, order: Recall) -> None: ...
+
+    @abstractmethod
+    def _drop(self, order: Drop) -> None: ...
+
+    @abstractmethod
+    def _demand(self, order: Demand) -> None: ...
+
+    @abstractmethod
+    def _fetch(self, content: str, holders: tuple[str, ...]) -> Encoded | None: ...
+
+    @abstractmethod
+    def _shut(self) -> None: ...
+
+    #: Whether computed values are committed to the store.
+    def _commits(self, store: Store) -> bool:
+        return store.shared
+
+    # -- Engine --------------------------------------------------------------------------------
+
+    def start(self, store: Store) -> None:
+        """Bind to a store; machines are started at the first job."""
+        if self._graph is not None:
+            raise EngineError("This engine is started already. Make one for each workflow.")
+        self._store = store
+        self._graph = LiveGraph(store.find_recipe, shared=self._commits(store), keep=self._keep)
+        self._writer = Writer(store, self._wrote)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with every batch of events; return the function that undoes this."""
+        with self._lock:
+            self._listeners = [*self._listeners, listener]
+
+        def undo() -> None:
+            self._unsubscribe(listener)
+
+        return undo
+
+    def submit(self, jobs: Sequence[Job], known: Mapping[str, str], run: str = "") -> None:
+        """Take on jobs; return at once."""
+        self.feed(Submit(tuple(jobs), known, run))
+
+    def hold(self, content: str, value: Any) -> None:
+        """Keep a value given from outside, when the store can't be shared with workers."""
+        self._held[content] = encode(value)
+
+    def cancel(self, tasks: Iterable[str]) -> None:
+        """Stop tasks and all that need them, running ones included; return at once."""
+        self.feed(Cancel(tuple(tasks)))
+
+    def forget(self, tasks: Iterable[str]) -> None:
+        """Drop finished tasks and their values from memory; what is stored stays stored."""
+        self.feed(Forget(tuple(tasks)))
+
+    def value(self, data: str) -> Any:
+        """Return a computed value by the key of its data, from memory or from the store."""
+        for last in (False, True):
+            with self._lock:
+                graph = self._live()
+                datum = graph.values.data.get(data)
+                if datum is None or datum.content is None:
+                    raise EngineError(f"The value {data[:12]} is not computed. Run its task first.")
+                source = graph.values.source(datum)
+                near = self._near.get(source.content) or self._held.get(source.content)
+            if near is not None:
+                return decode(near)
+            found = self._fetch(source.content, source.holders) if source.holders else None
+            if found is not None:
+                return decode(found)
+            if source.durable and self._store is not None:
+                return self._store.get(source.content)
+            if last:
+                break
+        raise EngineError(
+            f"The value {data[:12]} was lost with the worker that held it, and is computed again. "
+            f"Wait for its task, then ask anew."
+        )
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was computed is durable, and listeners know of it."""
+        listening = current_thread() is self._thread
+
+        def done() -> bool:
+            if self._broken or self._closed or self._graph is None:
+                return True
+            idle = self._writer is None or not self._writer.busy
+            told = listening or not (self._news or self._delivering)
+            return not self._graph.writing and idle and told
+
+        with self._lock:
+            return self._lock.wait_for(done, timeout) and not self._broken
+
+    def close(self) -> None:
+        """Give back leases, stop what was started here, and undo every subscription."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._shut()
+        if self._writer is not None:
+            self._writer.close()
+        with self._lock:
+            self._lock.notify_all()
+        if self._thread is not None and self._thread is not current_thread():
+            self._thread.join(5)
+        with self._lock:
+            self._listeners = []
+            self._held.clear()
+            self._near.clear()
+
+    # -- for machines --------------------------------------------------------------------------
+
+    def feed(self, *stimuli: Stimulus) -> None:
+        """Tell the live graph what happened, and have done what follows from it."""
+        with self._lock:
+            graph = self._live()
+            for order in graph.handle(time.time(), *stimuli):
+                if isinstance(order, Emit):
+                    self._news.extend(order.events)
+                else:
+                    self._outbox.append(order)
+            self._wake()
+        self._drain()
+
+    def publish(self, *events: Event) -> None:
+        """Tell listeners what does not concern the live graph."""
+        with self._lock:
+            self._news.extend(events)
+            self._wake()
+
+    def task_of(self, serial: int) -> str | None:
+        """Return the task whose current attempt this is."""
+        with self._lock:
+            return None if self._graph is None else self._graph.task_of(serial)
+
+    def keep_near(self, values: Iterable[Encoded]) -> None:
+        """Keep small results that came with an answer, the newest first."""
+        with self._lock:
+            for value in values:
+                if value.id not in self._near:
+                    self._near[value.id] = value
+                    self._near_bytes += value.nbytes
+            while self._near_bytes > NEAR:
+                self._near_bytes -= self._near.popitem(last=False)[1].nbytes
+
+    def fail(self, why: str) -> None:
+        """Say that the machines are out of reach for good: all calls raise from now on."""
+        with self._lock:
+            if self._broken or self._closed:
+                return
+            graph = self._live()
+            keys = tuple(key for key, node in graph.tasks.items() if node.active)
+            for order in graph.handle(time.time(), Cancel(keys, why)):
+                if isinstance(order, Emit):
+                    self._news.extend(order.events)
+            self._broken = why
+            self._wake()
+        logger.error("%s", why)
+
+    def _wrote(self, stimuli: list[Stimulus]) -> None:
+        if stimuli:
+            self.feed(*stimuli)
+        with self._lock:
+            self._lock.notify_all()
+
+    def _live(self) -> LiveGraph:
+        if self._closed:
+            raise EngineError("This engine is closed. Make a new one.")
+        if self._broken:
+            raise EngineError(self._broken)
+        if self._graph is None:
+            raise EngineError("This engine has no store yet. Call start(store) first.")
+        return self._graph
+
+    # -- performing, delivering ----------------------------------------------------------------
+
+    def _drain(self) -> None:
+        while True:
+            with self._lock:
+                if self._performing or not self._outbox:
+                    return
+                self._performing = True
+                orders, self._outbox = self._outbox, []
+            try:
+                for order in orders:
+                    self._perform(order)
+            finally:
+                with self._lock:
+                    self._performing = False
+
+    def _perform(self, order: Instruction) -> None:
+        match order:
+            case HandOver():
+                self._hand_over(order)
+            case Interrupt():
+                self._interrupt(order)
+            case Recall():
+                self._recall(order)
+            case Drop():
+                self._drop(order)
+            case Demand():
+                self._demand(order)
+            case Remember():
+                assert self._writer is not None
+                self._writer.put(0, order.record, {})
+
+    def _wake(self) -> None:
+        if self._thread is None and not self._closed:
+            self._thread = Thread(target=self._deliver, name="jupyter-wf-events", daemon=True)
+            self._thread.start()
+        self._lock.notify_all()
+
+    def _deliver(self) -> None:
+        while True:
+            with self._lock:
+                self._delivering = False
+                self._lock.notify_all()
+                due = self._due()
+                while not self._news and not self._closed and (due is None or due > 0):
+                    self._lock.wait(due)
+                    due = self._due()
+                events, self._news = tuple(self._news), []
+                self._delivering = bool(events)
+                listeners, closed = self._listeners, self._closed
+            for listener in listeners if events else ():
+                try:
+                    listener(events)
+                except Exception:
+                    logger.exception("A listener failed, and is not called again.")
+                    self._unsubscribe(listener)
+            if closed and not events:
+                return
+            if due is not None and due <= 0 and not closed:
+                try:
+                    self.feed(Tick())
+                except EngineError:
+                    logger.debug("The clock ticked after the end.")
+
+    def _due(self) -> float | None:
+        """Return seconds until the live graph wants to know the time."""
+        if self._graph is None or self._broken or self._closed:
+            return None
+        at = self._graph.deadline()
+        return None if at is None else at - time.time()
+
+    def _unsubscribe(self, listener: Listener) -> None:
+        with self._lock:
+            self._listeners = [found for found in self._listeners if found is not listener]

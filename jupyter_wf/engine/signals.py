@@ -1,0 +1,260 @@
+"""What goes into the live graph (stimuli) and what comes out (instructions), as frozen values.
+
+An *attempt* is one execution of a task by one lease. Its `serial` is unique in an engine, so an
+answer that comes late, or twice, is recognised and rejected: only a task's current attempt commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jupyter_wf.engine.abc import Job
+from jupyter_wf.events import Event, Failure
+from jupyter_wf.records import Record, Stored
+
+
+class Vector(NamedTuple):
+    """Amounts of what a worker has or a task needs: thousandths of cores and devices, megabytes."""
+
+    cpu: int = 1000
+    gpu: int = 0
+    memory: int = 0
+
+    def plus(self, other: Vector) -> Vector:
+        """Add amounts."""
+        return Vector(self.cpu + other.cpu, self.gpu + other.gpu, self.memory + other.memory)
+
+    def minus(self, other: Vector) -> Vector:
+        """Subtract amounts."""
+        return Vector(self.cpu - other.cpu, self.gpu - other.gpu, self.memory - other.memory)
+
+    def covers(self, need: Vector) -> bool:
+        """Whether at least `need` is here."""
+        return self.cpu >= need.cpu and self.gpu >= need.gpu and self.memory >= need.memory
+
+
+class Source(NamedTuple):
+    """Where a task finds an input: in the memory of `holders`, or in the store if `durable`."""
+
+    content: str
+    nbytes: int
+    holders: tuple[str, ...]
+    durable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One execution of a task, as it is handed to a lease.
+
+    Parameters
+    ----------
+    serial : int
+        Unique in this engine.
+    number : int
+        1 for a task's first attempt.
+    job : Job
+    recipe : str
+    sources : tuple of Source
+        Where the inputs are, in the order of ``job.inputs``.
+    run : str
+        The run that asked for it.
+    """
+
+    serial: int
+    number: int
+    job: Job
+    recipe: str
+    sources: tuple[Source, ...]
+    run: str
+
+
+# -- stimuli: what happened --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Jobs to take on; `known` gives content ids of data that is stored or held already."""
+
+    jobs: tuple[Job, ...]
+    known: Mapping[str, str]
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop these tasks and all that need them."""
+
+    tasks: tuple[str, ...]
+    why: str = "by you"
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Drop these tasks, if finished, with their values."""
+
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseJoined:
+    """A slot of `worker` takes attempts; `offer` is what the whole worker has."""
+
+    nonce: str
+    worker: str
+    partition: str | None = None
+    offer: Vector = Vector()
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """A slot was given back; what it had not answered did not run."""
+
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """A worker is gone, with its leases and the values in its memory."""
+
+    worker: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt computed `outputs` (in the job's order); `loaded` are inputs it now holds."""
+
+    nonce: str
+    serial: int
+    outputs: tuple[Stored, ...]
+    seconds: float
+    cpu: float = 0.0
+    grown: int = 0
+    loaded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt raised."""
+
+    nonce: str
+    serial: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An attempt could not start: it found these contents neither with peers nor in the store."""
+
+    nonce: str
+    serial: int
+    contents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unrun:
+    """A lease hands attempts back that it had not begun."""
+
+    nonce: str
+    serials: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """The record and values of an attempt are committed."""
+
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unstored:
+    """The values of an attempt could not be written."""
+
+    serial: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Stimulus = (
+    Submit
+    | Cancel
+    | Forget
+    | LeaseJoined
+    | LeaseEnded
+    | WorkerLost
+    | Finished
+    | Failed
+    | Missing
+    | Unrun
+    | Durable
+    | Unstored
+    | Tick
+)
+
+
+# -- instructions: what to do ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Give a lease attempts, to be run in this order."""
+
+    worker: str
+    nonce: str
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stop an attempt: by an exception in its thread, or `hard`, by ending its process."""
+
+    worker: str
+    nonce: str
+    serial: int
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Ask a lease for the attempts it has not begun: other leases are idle."""
+
+    worker: str
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Let a worker forget values."""
+
+    worker: str
+    contents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """As many slots could be used now as there are tasks ready or running."""
+
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Commit a record whose values the store has already."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Tell the listeners."""
+
+    events: tuple[Event, ...]
+
+
+Instruction = HandOver | Interrupt | Recall | Drop | Demand | Remember | Emit

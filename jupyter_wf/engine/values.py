@@ -1,0 +1,253 @@
+"""Which values exist, who holds them, and who still needs them; a part of the live graph.
+
+Data are named by key (how a value is made), values by content id (what it is): several data may be
+one value. A value may leave the workers' memory when it is durable and no unfinished task reads it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from jupyter_wf.engine.signals import Drop, Source
+
+
+@dataclass(slots=True)
+class Datum:
+    """One data node: its producer, its value once there is one, and its unfinished readers."""
+
+    key: str
+    producer: str | None = None
+    content: str | None = None
+    readers: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Content:
+    """One value: its size, the workers that hold it, whether the store has it, and its data."""
+
+    id: str
+    nbytes: int = 0
+    holders: dict[str, None] = field(default_factory=dict)
+    durable: bool = False
+    data: set[str] = field(default_factory=set)
+
+
+class Values:
+    """All data and values of a live graph.
+
+    Parameters
+    ----------
+    keep : int
+        Bytes of durable values that nobody reads now which may stay in the workers' memory.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self.data: dict[str, Datum] = {}
+        self.contents: dict[str, Content] = {}
+        self._held: dict[str, dict[str, None]] = {}
+        self._idle: OrderedDict[str, None] = OrderedDict()
+        self._idle_bytes = 0
+        self._keep = keep
+        self._drops: dict[str, dict[str, None]] = {}
+
+    # -- data ----------------------------------------------------------------------------------
+
+    def datum(self, key: str) -> Datum:
+        """Return the data node of this key, made if need be."""
+        found = self.data.get(key)
+        if found is None:
+            found = self.data[key] = Datum(key)
+        return found
+
+    def available(self, datum: Datum) -> bool:
+        """Whether the value can be had without computing it."""
+        if datum.content is None:
+            return False
+        content = self.contents[datum.content]
+        return content.durable or bool(content.holders)
+
+    def read(self, key: str, task: str) -> Datum:
+        """Note that `task` needs this data."""
+        datum = self.datum(key)
+        datum.readers[task] = None
+        if datum.content is not None:
+            self._busy(datum.content)
+        return datum
+
+    def unread(self, key: str, task: str) -> None:
+        """Note that `task` no longer needs this data."""
+        datum = self.data.get(key)
+        if datum is None:
+            return
+        datum.readers.pop(task, None)
+        if not datum.readers:
+            if datum.producer is None:
+                self.remove(datum)
+            elif datum.content is not None:
+                self._rest(self.contents[datum.content])
+
+    def remove(self, datum: Datum) -> None:
+        """Forget a data node that nobody reads."""
+        self.detach(datum)
+        self.data.pop(datum.key, None)
+
+    # -- values --------------------------------------------------------------------------------
+
+    def attach(self, datum: Datum, content_id: str, nbytes: int, *, durable: bool = False) -> None:
+        """Say that this data is this value."""
+        if datum.content != content_id:
+            self.detach(datum)
+        content = self.contents.get(content_id)
+        if content is None:
+            content = self.contents[content_id] = Content(content_id, nbytes)
+        content.nbytes = max(content.nbytes, nbytes)
+        content.durable = content.durable or durable
+        content.data.add(datum.key)
+        datum.content = content_id
+        if datum.readers:
+            self._busy(content_id)
+
+    def detach(self, datum: Datum) -> None:
+        """Say that this data has no value (any more)."""
+        if datum.content is None:
+            return
+        content = self.contents[datum.content]
+        datum.content = None
+        content.data.discard(datum.key)
+        self._rest(content)
+
+    def held(self, content_id: str, worker: str) -> None:
+        """Note that a worker holds a value."""
+        content = self.contents.get(content_id)
+        if content is None:
+            self._drops.setdefault(worker, {})[content_id] = None
+            return
+        content.holders[worker] = None
+        if worker in self._drops:
+            self._drops[worker].pop(content_id, None)
+        self._held.setdefault(worker, {})[content_id] = None
+
+    def durable(self, content_id: str) -> None:
+        """Note that the store has a value."""
+        content = self.contents.get(content_id)
+        if content is not None:
+            content.durable = True
+            self._rest(content)
+
+    def lose(self, content_id: str) -> list[Datum]:
+        """Forget who holds a value; return the data that have thereby lost it."""
+        content = self.contents.get(content_id)
+        if content is None:
+            return []
+        for worker in content.holders:
+            self._held[worker].pop(content_id, None)
+        content.holders.clear()
+        return self._gone(content)
+
+    def worker_lost(self, worker: str) -> list[Datum]:
+        """Forget what a worker held; return the data that have thereby lost their values."""
+        lost: list[Datum] = []
+        for content_id in self._held.pop(worker, {}):
+            content = self.contents[content_id]
+            del content.holders[worker]
+            if not content.holders:
+                lost.extend(self._gone(content))
+        self._drops.pop(worker, None)
+        return lost
+
+    def source(self, datum: Datum) -> Source:
+        """Return where this data's value is."""
+        assert datum.content is not None
+        content = self.contents[datum.content]
+        return Source(content.id, content.nbytes, tuple(content.holders), content.durable)
+
+    def rest(self, content_id: str) -> None:
+        """Let go of a value, if it is durable and nobody reads it."""
+        content = self.contents.get(content_id)
+        if content is not None:
+            self._rest(content)
+
+    def drops(self) -> Iterator[Drop]:
+        """Yield the instructions that free memory, once."""
+        drops, self._drops = self._drops, {}
+        for worker, contents in drops.items():
+            if contents:
+                yield Drop(worker, tuple(contents))
+
+    # -- which values may leave memory ---------------------------------------------------------
+
+    def _gone(self, content: Content) -> list[Datum]:
+        self._busy(content.id)
+        if content.durable:
+            if not content.data:
+                del self.contents[content.id]
+            return []
+        lost = [self.data[key] for key in sorted(content.data)]
+        for datum in lost:
+            datum.content = None
+        del self.contents[content.id]
+        return lost
+
+    def _needed(self, content: Content) -> bool:
+        return any(self.data[key].readers for key in content.data)
+
+    def _busy(self, content_id: str) -> None:
+        if content_id in self._idle:
+            del self._idle[content_id]
+            self._idle_bytes -= self.contents[content_id].nbytes
+
+    def _rest(self, content: Content) -> None:
+        """Let go of a value if nobody needs it: at once, or when the room for idle ones is used."""
+        if content.id not in self.contents:
+            return
+        if not content.durable:
+            if not content.data:
+                self._forget(content)
+            return
+        if self._needed(content):
+            return
+        if not content.holders:
+            if not content.data:
+                del self.contents[content.id]
+            return
+        self._busy(content.id)
+        self._idle[content.id] = None
+        self._idle_bytes += content.nbytes
+        while self._idle_bytes > self._keep:
+            self._forget(self.contents[next(iter(self._idle))])
+
+    def _forget(self, content: Content) -> None:
+        self._busy(content.id)
+        for worker in content.holders:
+            self._held[worker].pop(content.id, None)
+            self._drops.setdefault(worker, {})[content.id] = None
+        content.holders.clear()
+        if not content.data:
+            del self.contents[content.id]
+
+    def check(self, alive: Iterable[str]) -> None:
+        """Raise `AssertionError` unless all of this is consistent; for tests."""
+        workers = set(alive)
+        idle = 0
+        for content in self.contents.values():
+            assert set(content.holders) <= workers, (content, workers)
+            assert content.durable or content.holders, content
+            assert content.durable or content.data, content
+            for worker in content.holders:
+                assert content.id in self._held[worker]
+            for key in content.data:
+                assert self.data[key].content == content.id
+            if content.id in self._idle:
+                idle += content.nbytes
+                assert content.durable
+                assert not self._needed(content)
+        for key, datum in self.data.items():
+            assert datum.key == key
+            assert datum.content is None or key in self.contents[datum.content].data
+            assert datum.producer is not None or datum.readers, datum
+        assert idle == self._idle_bytes <= max(self._keep, 0)
+        for worker, contents in self._held.items():
+            for content_id in contents:
+                assert worker in self.contents[content_id].holders
