@@ -10,7 +10,6 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jupyter_wf.closure.constants import is_immutable
 from jupyter_wf.closure.sources import source_of
 from jupyter_wf.fingerprint import digest
 
@@ -95,10 +94,7 @@ def _member(walker: Walker, cls: type, value: Any, name: str, user: str) -> str 
             return None
         if walker.is_home_function(value):
             return walker.code(value, f"Method {name!r}")
-    token = walker.token(value, name, user)
-    if not is_immutable(value):
-        walker.mutable.append((user, name, value, token))
-    return token
+    return walker.apart(value, name, user)
 
 
 def _generated(walker: Walker, cls: type, method: types.FunctionType) -> bool:

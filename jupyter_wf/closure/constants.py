@@ -9,6 +9,7 @@ identity can't be told is never hashed by accident.
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import enum
 import functools
@@ -28,14 +29,8 @@ if TYPE_CHECKING:
 _PLAIN = frozenset(
     {bool, int, float, complex, str, bytes, type(None), type(Ellipsis), type(NotImplemented)}
 )
-
-
-def is_immutable(value: object) -> bool:
-    """Whether a value that is the same object is surely the same value."""
-    kind = type(value)
-    if kind is tuple or kind is frozenset:
-        return all(is_immutable(entry) for entry in value)  # type: ignore[attr-defined]
-    return kind in _PLAIN
+_FROZEN = frozenset({tuple, frozenset, Slot})
+_MUTABLE = frozenset({list, dict, set})
 
 
 def token(walker: Walker, value: Any, name: str, user: str) -> str:
@@ -44,14 +39,19 @@ def token(walker: Walker, value: Any, name: str, user: str) -> str:
     if kind in _PLAIN:
         return f"{kind.__name__} {hex(value) if kind is int else repr(value)}"
     if id(value) in walker.active:
+        # A cached or compiled function that calls itself comes back here by way of its own code.
+        again = walker.label_of(getattr(value, "__wrapped__", None))
+        if again is not None:
+            return f"again(<{again!r}>)"
         raise FingerprintError(f"{user} uses {name!r}, which contains itself. Break the circle.")
     walker.active.add(id(value))
     try:
-        for write in (_container, _callable, _record):
-            found = write(walker, value, name, user)
-            if found is not None:
-                return found
-        return _other(walker, value, name, user)
+        if kind in _FROZEN:
+            return _container(walker, value, name, user)
+        if kind in _MUTABLE:
+            return walker.watch(value, name, user, _container)
+        found = _callable(walker, value, name, user)
+        return walker.watch(value, name, user, _instance) if found is None else found
     except RecursionError:
         raise FingerprintError(f"{user} uses {name!r}, which is nested too deeply.") from None
     finally:
@@ -66,7 +66,7 @@ def _fields(walker: Walker, items: Iterable[tuple[str, Any]], name: str, user: s
     return ", ".join(f"{key!r}: {walker.token(v, f'{name}.{key}', user)}" for key, v in items)
 
 
-def _container(walker: Walker, value: Any, name: str, user: str) -> str | None:
+def _container(walker: Walker, value: Any, name: str, user: str) -> str:
     kind = type(value)
     if kind is tuple or kind is list:
         return f"{kind.__name__}({', '.join(_each(walker, value, name, user))})"
@@ -75,11 +75,9 @@ def _container(walker: Walker, value: Any, name: str, user: str) -> str | None:
         keys = _each(walker, value, f"{name} key ", user)
         entries = [walker.token(v, f"{name}[{k!r:.40}]", user) for k, v in value.items()]
         return f"dict({', '.join(f'{k}: {v}' for k, v in zip(keys, entries, strict=True))})"
-    if kind is set or kind is frozenset:
-        return f"{kind.__name__}({', '.join(sorted(_each(walker, value, name, user)))})"
     if kind is Slot:
         return f"Slot({value.name!r})"
-    return None
+    return f"{kind.__name__}({', '.join(sorted(_each(walker, value, name, user)))})"
 
 
 def _callable(walker: Walker, value: Any, name: str, user: str) -> str | None:
@@ -105,8 +103,8 @@ def _callable(walker: Walker, value: Any, name: str, user: str) -> str | None:
     kind = type(value)
     if _is_ours(kind) or isinstance(value, functools._lru_cache_wrapper):
         return f"wrapped({walker.token(value.__wrapped__, name, user)})"
-    # What another package made of a function, such as jax.jit or a custom rule.
-    given = {k: v for k, v in vars(value).items() if k == "__wrapped__" or not k.startswith("__")}
+    # What a package made of a function, such as jax.jit; its private attributes are its own affair.
+    given = {k: v for k, v in vars(value).items() if not k.startswith("_")}
     given["__wrapped__"] = value.__wrapped__
     made_by = walker.module(kind.__module__, None, user, name)
     fields = _fields(walker, sorted(given.items()), name, user)
@@ -122,7 +120,7 @@ def _attribute(walker: Walker, value: Any, name: str, user: str) -> str | None:
     return None
 
 
-def _record(walker: Walker, value: Any, name: str, user: str) -> str | None:
+def _instance(walker: Walker, value: Any, name: str, user: str) -> str:
     kind = type(value)
     if _is_ours(kind) and kind.__name__ == "DataHandle":
         raise FingerprintError(
@@ -140,7 +138,7 @@ def _record(walker: Walker, value: Any, name: str, user: str) -> str | None:
             if hasattr(value, field.name)
         ]
     else:
-        return None
+        return _other(walker, value, name, user)
     return f"record({walker.token(kind, name, user)}, {_fields(walker, items, name, user)})"
 
 
@@ -154,7 +152,8 @@ def _other(walker: Walker, value: Any, name: str, user: str) -> str:
         if not home and not is_dtype and packages.origin(kind.__module__).kind != "stdlib":
             raise _refusal(value, name, user) from None
     try:
-        reduced = value.__reduce_ex__(2)
+        reduce = copyreg.dispatch_table.get(kind)
+        reduced = value.__reduce_ex__(2) if reduce is None else reduce(value)
     except Exception:  # noqa: BLE001 - runs code of any class
         raise _refusal(value, name, user) from None
     if isinstance(reduced, str):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from jupyter_wf.closure import classes, constants, packages
 from jupyter_wf.closure.sources import (
@@ -25,6 +25,8 @@ from jupyter_wf.errors import FingerprintError
 from jupyter_wf.fingerprint import digest, normalise
 
 MISSING = object()
+Writer: TypeAlias = Callable[["Walker", Any, str, str], str]
+_OBVIOUS = ("constant", "callable", "function", "class")
 
 
 class Walker:
@@ -50,7 +52,8 @@ class Walker:
         self.reads: list[tuple[Mapping[str, object], str, object]] = []
         self.cells: list[tuple[CellType, object]] = []
         self.bodies: list[tuple[FunctionType, CodeType, object, object]] = []
-        self.mutable: list[tuple[str, str, object, str]] = []
+        self.mutable: list[tuple[object, str, str, str]] = []
+        self._watched = False
         self.active: set[int] = set()
         self._labels: dict[int, tuple[str, object]] = {}
         self._modules: dict[str, str] = {}
@@ -64,11 +67,18 @@ class Walker:
                 f.__code__ is code and f.__defaults__ is plain and f.__kwdefaults__ is keyed
                 for f, code, plain, keyed in self.bodies
             )
-            and all(
-                Walker(self.home).token(value, name, user) == token
-                for user, name, value, token in self.mutable
-            )
+            and self._same_values()
         )
+
+    def _same_values(self) -> bool:
+        """Whether lists, arrays and other values that can change in place are still the same."""
+        self._watched = True
+        try:
+            return all(self.token(v, name, user) == token for v, name, user, token in self.mutable)
+        except FingerprintError:
+            return False
+        finally:
+            self._watched = False
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -116,17 +126,34 @@ class Walker:
             return self.label_of(value) or classes.label(self, value, name, user)
         return None
 
+    def apart(self, value: object, name: str, user: str) -> str:
+        """Say what a value is that belongs to a definition, not to another value."""
+        watched, self._watched = self._watched, False
+        try:
+            return self.token(value, name, user)
+        finally:
+            self._watched = watched
+
+    def watch(self, value: object, name: str, user: str, write: Writer) -> str:
+        """Say what a value is that may change in place, and remember to look at it again."""
+        watched, self._watched = self._watched, True
+        try:
+            token = write(self, value, name, user)
+        finally:
+            self._watched = watched
+        if not watched:
+            self.mutable.append((value, name, user, token))
+        return token
+
     def bind(self, name: str, value: object, user: str, label: str = "") -> str:
         """Say what `name` stands for, as far as the name of the part does not say it already."""
         self.captures.append((user, name, value))
         found = self.definition(value, name, user)
         if found is None:
-            token = constants.token(self, value, name, user)
-            if not constants.is_immutable(value):
-                self.mutable.append((user, name, value, token))
-            kind = "function" if callable(value) else "constant"
+            kind = "callable" if callable(value) else "constant"
+            token = self.apart(value, name, user)
             found = self.add(label or f"{kind} {name}", digest(token))
-        obvious = found in (label, f"constant {name}", f"function {name}", f"class {name}")
+        obvious = found in (label, *(f"{kind} {name}" for kind in _OBVIOUS))
         return "" if obvious else f"{name}={found}"
 
     # -- functions -----------------------------------------------------------------------------
