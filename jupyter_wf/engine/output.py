@@ -7,12 +7,11 @@ whose text it is. Threads that a task starts by itself write where they wrote be
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from threading import Event, Lock, Thread
 from typing import Any, TextIO
@@ -117,40 +116,29 @@ class _Flusher:
 _flusher = _Flusher()
 
 
-class _Stream(io.TextIOBase):
-    """Stands in for ``sys.stdout`` or ``sys.stderr``."""
+class _Stream:
+    """Stands in for ``sys.stdout`` or ``sys.stderr``; not an `io` class, for those close on exit."""
 
-    def __init__(self, name: str, under: TextIO | None) -> None:
+    def __init__(self, name: str, under: TextIO) -> None:
         self.stream = name
         self.under = under
 
     def write(self, text: str) -> int:
         sink = _sink.get()
-        if sink is not None:
-            sink.write(self.stream, text)
-        elif self.under is not None:
-            self.under.write(text)
+        if sink is None:
+            return self.under.write(text)
+        sink.write(self.stream, text)
         return len(text)
 
-    def flush(self) -> None:
-        if _sink.get() is None and self.under is not None:
-            self.under.flush()
-
-    def writable(self) -> bool:
-        return True
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
 
     def isatty(self) -> bool:
-        return _sink.get() is None and self.under is not None and self.under.isatty()
+        return _sink.get() is None and self.under.isatty()
 
-    def __getattribute__(self, name: str) -> Any:
-        # What the stream underneath has beyond this (encoding, buffer, fileno) stays reachable.
-        if name in _OURS:
-            return object.__getattribute__(self, name)
-        under = object.__getattribute__(self, "under")
-        return getattr(under, name) if hasattr(under, name) else super().__getattribute__(name)
-
-
-_OURS = frozenset({"write", "flush", "writable", "isatty", "stream", "under", "__class__"})
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.under, name)
 
 
 class _Handler(logging.Handler):
@@ -195,8 +183,10 @@ class Redirection:
 
     def _replace(self) -> None:
         for name in ("stdout", "stderr"):
-            self._proxies[name] = _Stream(name, getattr(sys, name))
-            setattr(sys, name, self._proxies[name])
+            under = getattr(sys, name)
+            if under is not None:
+                self._proxies[name] = _Stream(name, under)
+                setattr(sys, name, self._proxies[name])
         logging.getLogger().addHandler(self._handler)
         logging.getLogger("jupyter_wf.task").setLevel(logging.INFO)
         self._shown = shown = warnings.showwarning
