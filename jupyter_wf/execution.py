@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -18,8 +18,9 @@ from jupyter_wf.run import Run
 if TYPE_CHECKING:
     from jupyter_wf.workflow import Workflow
 
-#: States in which a task need not be submitted again.
-ALIVE = frozenset({"waiting", "ready", "running", "stored", "cached"})
+#: States in which a task need not be submitted again: it comes, or it is there.
+ON_ITS_WAY = frozenset({"waiting", "ready", "running"})
+ALIVE = ON_ITS_WAY | {"stored", "cached"}
 
 
 class Execution:
@@ -28,9 +29,25 @@ class Execution:
     def __init__(self, flow: Workflow) -> None:
         self._flow = flow
         self._session = f"s-{uuid4().hex[:10]}"
+        self._started: dict[str, str] = {}
 
-    def start(self, plan: Plan, force: Iterable[str]) -> Run:
-        """Start all that a plan has to run, and return the run to watch."""
+    def alive(self) -> dict[str, str]:
+        """Return key → state of the tasks that need not be submitted again."""
+        tasks = self._flow.status.tasks
+        return {k: t.state for k, t in tuple(tasks.items()) if t.state in ALIVE}
+
+    def start(self, plan: Plan, force: Iterable[str], active: Mapping[str, str]) -> Run:
+        """Start all that a plan has to run, and return the run to watch.
+
+        Parameters
+        ----------
+        plan : Plan
+        force : iterable of str
+            Names of tasks that are computed though they are stored.
+        active : mapping of str to str
+            What `alive` said when the plan was made: what was on its way then is joined, even if it
+            has arrived since.
+        """
         flow, forced = self._flow, frozenset(force)
         keys = {s.task: s.key for s in plan.steps.values() if s.key and s.action != "blocked"}
         whys = {s.task: s.why for s in plan.steps.values()}
@@ -39,12 +56,13 @@ class Execution:
         todo = [
             self._forced(flow.graph.tasks[name]) if name in forced else flow.graph.tasks[name]
             for name in plan.to_run
-            if not self.busy(keys[name])
+            if active.get(keys[name]) not in ON_ITS_WAY
         ]
-        again = [keys[task.name] for task in todo if self._settled(keys[task.name])]
+        again = [keys[task.name] for task in todo if keys[task.name] in flow.status.tasks]
         if again:
             flow.engine.forget(again)
-        flow.news.expect((keys[task.name] for task in todo), again)
+            flow.news.renew(again)
+        flow.news.expect(keys[task.name] for task in todo)
         run = f"r-{uuid4().hex[:10]}"
         watched = Run(
             run, keys=keys, blocked=blocked, whys=whys, status=flow.status, wait=flow.news.wait
@@ -69,6 +87,7 @@ class Execution:
         elif any(self._lacking(name) for _, name in task.inputs):
             flow.run(task.name)
         else:
+            flow.news.expect([key])
             self.submit([task], self._session)
 
     def submit(self, tasks: Sequence[Task], run: str) -> None:
@@ -95,16 +114,18 @@ class Execution:
                     requirements=task.requirements,
                 )
             )
+        self._started.update((job.name, job.key) for job in jobs)
         flow.engine.submit(jobs, known, run)
+
+    def ran(self, name: str) -> bool:
+        """Whether a task of this name was computed or found before, in whatever revision."""
+        status = self._flow.status.tasks.get(self._started.get(name, ""))
+        return (status is not None and status.computed) or self._flow.store.last(name) is not None
 
     def busy(self, key: str) -> bool:
         """Whether a task is on its way."""
         status = self._flow.status.tasks.get(key)
         return status is not None and not status.settled
-
-    def _settled(self, key: str) -> bool:
-        status = self._flow.status.tasks.get(key)
-        return status is not None and status.settled
 
     def _lacking(self, name: str) -> bool:
         """Whether nothing that runs or is stored will give this data."""

@@ -51,13 +51,17 @@ class News:
         with self._changed:
             return self._changed.wait_for(done, timeout)
 
-    def expect(self, tasks: Iterable[str], anew: Iterable[str]) -> None:
-        """Make sure that `tasks` have a status before they are submitted, a fresh one if `anew`."""
+    def expect(self, tasks: Iterable[str]) -> None:
+        """Give tasks that are about to be submitted a status, so that one can wait for them."""
         with self._changed:
-            for key in anew:
-                self.status.tasks[key] = TaskStatus()
             for key in tasks:
                 self.status.tasks.setdefault(key, TaskStatus())
+
+    def renew(self, tasks: Iterable[str]) -> None:
+        """Forget how tasks ended, as they are about to be submitted again."""
+        with self._changed:
+            for key in tasks:
+                self.status.tasks[key] = TaskStatus()
 
     def watch(self, run: Run) -> Run:
         """Tell `run` about all events until it ends."""

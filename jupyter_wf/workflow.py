@@ -15,7 +15,7 @@ from typing import Any, Self
 from jupyter_wf.engine.abc import Engine, Store
 from jupyter_wf.errors import GraphError, NotComputedError, WorkflowError
 from jupyter_wf.events import GraphChanged, Listener
-from jupyter_wf.execution import ALIVE, Execution
+from jupyter_wf.execution import Execution
 from jupyter_wf.fingerprint import Keys, graph_keys
 from jupyter_wf.graph import Data, Graph, Task
 from jupyter_wf.handle import DataHandle
@@ -273,17 +273,21 @@ class Workflow:
             Names of tasks or data to compute again even though they are stored.
         """
         with self._edits:
-            self.store.refresh()
-            alive = {k: t.state for k, t in self.status.tasks.items() if t.state in ALIVE}
-            return make_plan(
-                self.graph,
-                self._tasks_of(targets) if targets else None,
-                keys=self.keys,
-                find=self.store.find,
-                last=self.store.last,
-                force=self._tasks_of(force),
-                active=alive,
-            )
+            return self._plan(targets, force, self._execution.alive())
+
+    def _plan(
+        self, targets: tuple[Target, ...], force: Iterable[str], active: Mapping[str, str]
+    ) -> Plan:
+        self.store.refresh()
+        return make_plan(
+            self.graph,
+            self._tasks_of(targets) if targets else None,
+            keys=self.keys,
+            find=self.store.find,
+            last=self.store.last,
+            force=self._tasks_of(force),
+            active=active,
+        )
 
     def run(self, *targets: Target, force: Iterable[str] = ()) -> Run:
         """Bring targets, or everything, up to date; return at once.
@@ -293,7 +297,9 @@ class Workflow:
         if self.dry:
             raise NotComputedError("Nothing is computed while planning.")
         with self._edits:
-            return self._execution.start(self.plan(*targets, force=force), self._tasks_of(force))
+            active = self._execution.alive()
+            plan = self._plan(targets, force, active)
+            return self._execution.start(plan, self._tasks_of(force), active)
 
     def cancel(self, *targets: Target) -> None:
         """Stop targets, or everything that runs, and what needs them; return at once."""
@@ -330,7 +336,7 @@ class Workflow:
         key = self.keys.tasks.get(task)
         if key is not None and self.store.find(key) is not None:
             return "cached"
-        return "stale" if self.store.last(task) is not None else "new"
+        return "stale" if self._execution.ran(task) else "new"
 
     def status_of(self, task: str) -> TaskStatus | None:
         """Return the status of a task's current key, or None if it was neither run nor found."""
