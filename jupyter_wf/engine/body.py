@@ -118,9 +118,9 @@ def _returned(label: str, result: Any, outputs: tuple[str, ...]) -> list[Any]:
 def _show_source(code: Code) -> None:
     """Let tracebacks in this process quote the lines of a cell of another process."""
     name = code.filename
-    known = linecache.cache.get(name)
-    if known is None and Path(name).is_file():
+    if Path(name).is_file():
         return
+    known = linecache.cache.get(name)
     lines = [*known[2]] if known is not None and len(known) == 4 else []
     ours = [line + "\n" for line in code.source.split("\n")]
     first = code.first_line - 1

@@ -67,8 +67,7 @@ class LocalEngine(LiveEngine):
         self._gate = Lock()
         self._undo = redirection.install()
 
-    def _commits(self, store: Store) -> bool:
-        # Whatever the store, this process has it.
+    def _commits(self, store: Store) -> bool:  # noqa: ARG002 - whatever it is, it is here
         return True
 
     def _demand(self, order: Demand) -> None:
@@ -165,7 +164,7 @@ class LocalEngine(LiveEngine):
         for content in order.contents:
             self._memory.pop(content, None)
 
-    def _fetch(self, content: str, holders: tuple[str, ...]) -> Encoded | None:
+    def _fetch(self, content: str, _: tuple[str, ...]) -> Encoded | None:
         return self._memory.get(content)
 
     def executions(self) -> Counter[str]:

@@ -154,22 +154,23 @@ class _Handler(logging.Handler):
 
 
 class Redirection:
-    """Installs the proxies in this process; `undo` removes them when the last user is gone."""
+    """Installs the proxies in this process; what `install` returns removes them again."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._users = 0
         self._handler = _Handler()
         self._handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-        self._proxies: dict[str, _Stream] = {}
-        self._shown: Any = None
+        self._shown: Any = warnings.showwarning
 
     def install(self) -> Callable[[], None]:
         """Install, unless somebody did; return the function that undoes this, once."""
         with self._lock:
             self._users += 1
             if self._users == 1:
-                self._replace()
+                logging.getLogger().addHandler(self._handler)
+                logging.getLogger("jupyter_wf.task").setLevel(logging.INFO)
+        self.renew()
         pending = [True]
 
         def undo() -> None:
@@ -181,41 +182,49 @@ class Redirection:
 
         return undo
 
-    def _replace(self) -> None:
-        for name in ("stdout", "stderr"):
-            under = getattr(sys, name)
-            if under is not None:
-                self._proxies[name] = _Stream(name, under)
-                setattr(sys, name, self._proxies[name])
-        logging.getLogger().addHandler(self._handler)
-        logging.getLogger("jupyter_wf.task").setLevel(logging.INFO)
-        self._shown = shown = warnings.showwarning
-
-        def show(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
-            sink = _sink.get()
-            if sink is None or file is not None:
-                shown(message, category, filename, lineno, file, line)
-            else:
-                text = warnings.formatwarning(message, category, filename, lineno, line)
-                sink.write("warning", text)
-
-        self._show = show
-        warnings.showwarning = show
+    def renew(self) -> None:
+        """Install again what somebody (a test runner, a shell) has replaced meanwhile."""
+        if (
+            type(sys.stdout) is _Stream
+            and type(sys.stderr) is _Stream
+            and warnings.showwarning == self._show
+        ):
+            return
+        with self._lock:
+            if not self._users:
+                return
+            for name in ("stdout", "stderr"):
+                under = getattr(sys, name)
+                if under is not None and type(under) is not _Stream:
+                    setattr(sys, name, _Stream(name, under))
+            if warnings.showwarning != self._show:
+                self._shown = warnings.showwarning
+                warnings.showwarning = self._show  # type: ignore[assignment]
 
     def _restore(self) -> None:
-        for name, proxy in self._proxies.items():
-            if getattr(sys, name) is proxy:
-                setattr(sys, name, proxy.under)
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if type(stream) is _Stream:
+                setattr(sys, name, stream.under)
         logging.getLogger().removeHandler(self._handler)
-        if warnings.showwarning is self._show:
+        if warnings.showwarning == self._show:
             warnings.showwarning = self._shown
+
+    def _show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        sink = _sink.get()
+        if sink is None or file is not None:
+            self._shown(message, category, filename, lineno, file, line)
+        else:
+            text = warnings.formatwarning(message, category, filename, lineno, line)
+            sink.write("warning", text)
 
 
 redirection = Redirection()
@@ -224,6 +233,7 @@ redirection = Redirection()
 @contextlib.contextmanager
 def captured(tell: Tell) -> Iterator[None]:
     """Pass on what this thread writes, as (stream, text), while the block runs."""
+    redirection.renew()
     sink = Sink(tell)
     token = _sink.set(sink)
     try:

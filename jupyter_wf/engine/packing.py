@@ -207,7 +207,7 @@ def _fill(
     weigh: Callable[[str], Mapping[str, int]],
     bind: Callable[[str, Lease, float, Vector], None],
 ) -> None:
-    """Give `lease` its share of the tasks of one class; a task with large inputs may go elsewhere."""
+    """Give `lease` its share of one class; a task with large inputs may go elsewhere."""
     share = MOST
     while share > 0 and (task := ready.first(where)) is not None:
         seconds = expect(task)

@@ -494,7 +494,7 @@ class LiveGraph:
         return old.why
 
     def _wait_for(self, node: Node, data: str) -> None:
-        """A value that a task needs is gone; one that runs already has it."""
+        """Make a task wait for a value that is gone; one that runs has it already."""
         if node.active and not node.serial:
             node.missing.add(data)
             self._ready.discard(node.job.key)
@@ -749,8 +749,8 @@ class LiveGraph:
                     assert self.values.available(datum), node
             if self._shared and node.state == "running" and node.accepted:
                 assert self._writing[node.accepted] == key
-        for data in self.values.data.values():
-            for reader in data.readers:
+        for datum in self.values.data.values():
+            for reader in datum.readers:
                 assert self.tasks[reader].state not in FINAL
         for machine in self.machines.values():
             used = [self.leases[n].need for n in machine.leases]

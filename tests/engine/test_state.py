@@ -1,0 +1,418 @@
+"""The live graph by scripts of events: tables first, then whatever hypothesis thinks of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_wf.engine.abc import Job
+from jupyter_wf.engine.signals import (
+    Cancel,
+    Demand,
+    Drop,
+    Durable,
+    Emit,
+    Failed,
+    Finished,
+    Forget,
+    HandOver,
+    Instruction,
+    Interrupt,
+    LeaseEnded,
+    LeaseJoined,
+    Missing,
+    Recall,
+    Remember,
+    Stimulus,
+    Submit,
+    Tick,
+    Unrun,
+    Unstored,
+    WorkerLost,
+)
+from jupyter_wf.engine.state import DEATHS, GRACE, LiveGraph
+from jupyter_wf.engine.testing import cell, out
+from jupyter_wf.errors import EngineError
+from jupyter_wf.events import FINAL, Failure, TaskChanged
+from jupyter_wf.records import Record, Stored
+
+OOPS = Failure("ValueError", "oops", "")
+
+
+@dataclass
+class Script:
+    """A live graph, and all that it asked for so far."""
+
+    graph: LiveGraph = field(default_factory=lambda: LiveGraph(lambda recipe: None))
+    now: float = 1000.0
+    orders: list[Instruction] = field(default_factory=list)
+
+    def __call__(self, *stimuli: Stimulus, after: float = 0.001) -> list[Instruction]:
+        self.now += after
+        orders = self.graph.handle(self.now, *stimuli)
+        self.orders += orders
+        self.graph.validate()
+        return orders
+
+    def states(self) -> dict[str, str]:
+        return {node.job.name: node.state for node in self.graph.tasks.values()}
+
+    def serial(self, job: Job) -> int:
+        return self.graph.tasks[job.key].serial
+
+    def of(self, kind: type) -> list:
+        return [order for order in self.orders if isinstance(order, kind)]
+
+    def why(self, job: Job) -> str:
+        return self.graph.tasks[job.key].why
+
+    def finish(self, job: Job, *contents: str, nonce: str = "l1", **more) -> list[Instruction]:
+        outputs = tuple(Stored(c, "json", 1) for c in contents)
+        return self(Finished(nonce, self.serial(job), outputs, 0.001, **more))
+
+
+def chain(length: int, **requirements) -> list[Job]:
+    jobs = [cell("x0 = 1", name="t0", outputs=["x"], **requirements)]
+    for i in range(1, length):
+        inputs = [("x", out(jobs[-1]))]
+        jobs.append(
+            cell(f"y = x + {i}", name=f"t{i}", inputs=inputs, outputs=["x"], **requirements)
+        )
+    return jobs
+
+
+def test_a_task_s_way() -> None:
+    script, (one, two) = Script(), chain(2)
+    script(Submit((two, one), {}))
+    assert script.states() == {"t0": "ready", "t1": "waiting"}
+    (order,) = [o for o in script(LeaseJoined("l1", "w1")) if isinstance(o, HandOver)]
+    assert [a.job.name for a in order.attempts] == ["t0"]
+    serial = script.serial(one)
+    script.finish(one, "c1")
+    assert script.states() == {"t0": "running", "t1": "running"}
+    assert script.graph.writing == 1
+    source = script.of(HandOver)[-1].attempts[0].sources[0]
+    assert (source.content, source.holders, source.durable) == ("c1", ("w1",), False)
+    script(Durable(serial))
+    assert script.states() == {"t0": "stored", "t1": "running"}
+    second = script.serial(two)
+    script.finish(two, "c2")
+    script(Durable(second))
+    assert script.states() == {"t0": "stored", "t1": "stored"}
+    assert script.graph.demand == 0
+
+
+def test_only_the_current_attempt_commits() -> None:
+    script, (one,) = Script(), chain(1)
+    script(Submit((one,), {}), LeaseJoined("l1", "w1"))
+    old = script.serial(one)
+    script(WorkerLost("w1", "gone"), LeaseJoined("l2", "w2"))
+    assert script.serial(one) != old
+    script(Finished("l1", old, (Stored("late", "json", 1),), 0.1))
+    assert script.states() == {"t0": "running"}
+    new = script.serial(one)
+    script(Finished("l2", old, (Stored("late", "json", 1),), 0.1))
+    assert script.states() == {"t0": "running"}
+    script(Finished("l2", new, (Stored("c", "json", 1),), 0.1))
+    orders = script(Finished("l2", new, (Stored("twice", "json", 1),), 0.1))
+    assert not [o for o in orders if isinstance(o, Emit)]
+    assert script.graph.values.data[out(one)].content == "c"
+
+
+def test_a_durable_that_overtakes_its_answer_counts() -> None:
+    script, (one,) = Script(), chain(1)
+    script(Submit((one,), {}), LeaseJoined("l1", "w1"))
+    script(Durable(script.serial(one)))
+    assert script.states() == {"t0": "running"}
+    script.finish(one, "c")
+    assert script.states() == {"t0": "stored"}
+
+
+def test_a_failure_is_retried_and_then_cancels_what_needs_it() -> None:
+    script, jobs = Script(), chain(3, retries=1)
+    script(Submit(tuple(jobs), {}), LeaseJoined("l1", "w1"))
+    script(Failed("l1", script.serial(jobs[0]), OOPS))
+    assert script.states()["t0"] == "running"
+    assert script.graph.tasks[jobs[0].key].number == 2
+    script(Failed("l1", script.serial(jobs[0]), OOPS))
+    assert script.states() == {"t0": "error", "t1": "cancelled", "t2": "cancelled"}
+    assert script.why(jobs[2]) == "`t0` failed"
+    script(Submit((jobs[2],), {}))
+    assert script.why(jobs[2]) == "`t0` failed"
+    script(Submit(tuple(jobs), {}))
+    assert script.states() == {"t0": "running", "t1": "waiting", "t2": "waiting"}
+
+
+def test_a_value_lost_before_it_is_durable_is_computed_again() -> None:
+    script, jobs = Script(), chain(3)
+    script(Submit(tuple(jobs), {}), LeaseJoined("l1", "w1"))
+    script.finish(jobs[0], "c0")
+    script.finish(jobs[1], "c1")
+    script(WorkerLost("w1", "w1 died"))
+    assert script.states() == {"t0": "ready", "t1": "waiting", "t2": "waiting"}
+    script(LeaseJoined("l2", "w2"))
+    assert "w1 died" in [e.why for o in script.of(Emit) for e in o.events if hasattr(e, "why")]
+    for i, job in enumerate(jobs):
+        serial = script.serial(job)
+        script.finish(job, f"c{i}", nonce="l2")
+        script(Durable(serial))
+    assert set(script.states().values()) == {"stored"}
+
+
+def test_a_durable_value_is_loaded_and_not_computed_again() -> None:
+    script, jobs = Script(), chain(2)
+    script(Submit(tuple(jobs), {}), LeaseJoined("l1", "w1"))
+    serial = script.serial(jobs[0])
+    script.finish(jobs[0], "c0")
+    script(Durable(serial), WorkerLost("w1", "gone"))
+    assert script.states() == {"t0": "stored", "t1": "ready"}
+    script(LeaseJoined("l2", "w2"))
+    (source,) = script.of(HandOver)[-1].attempts[0].sources
+    assert source == ("c0", 1, (), True)
+
+
+def test_a_task_under_which_workers_die_is_given_up() -> None:
+    script, (one,) = Script(), chain(1)
+    script(Submit((one,), {}))
+    for i in range(DEATHS):
+        script(LeaseJoined(f"l{i}", f"w{i}"))
+        assert script.states() == {"t0": "running"}
+        script(WorkerLost(f"w{i}", "killed by signal 9"))
+    assert script.states() == {"t0": "error"}
+    assert "killed by signal 9" in script.why(one)
+
+
+def test_cancel_interrupts_softly_and_then_hard() -> None:
+    script, jobs = Script(), chain(2)
+    script(Submit(tuple(jobs), {}), LeaseJoined("l1", "w1"))
+    serial = script.serial(jobs[0])
+    script(Cancel((jobs[0].key,)))
+    assert script.states() == {"t0": "cancelled", "t1": "cancelled"}
+    assert script.of(Interrupt) == [Interrupt("w1", "l1", serial)]
+    assert script.graph.deadline() == pytest.approx(script.now + GRACE)
+    script(Tick(), after=GRACE / 2)
+    assert len(script.of(Interrupt)) == 1
+    script(Tick(), after=GRACE)
+    assert script.of(Interrupt)[-1] == Interrupt("w1", "l1", serial, hard=True)
+
+
+def test_a_cancelled_attempt_that_ends_frees_its_lease() -> None:
+    script, (one,), other = Script(), chain(1), cell("z = 1", name="z", outputs=["z"])
+    script(Submit((one, other), {}), LeaseJoined("l1", "w1"))
+    serial = script.serial(one)
+    script(Cancel((one.key,)))
+    assert script.states()["z"] == "ready"
+    script(Failed("l1", serial, OOPS))
+    assert script.states() == {"t0": "cancelled", "z": "running"}
+
+
+def test_time_is_up() -> None:
+    script, (one,) = Script(), chain(1, timeout=5.0, retries=1)
+    script(Submit((one,), {}), LeaseJoined("l1", "w1"))
+    assert script.graph.deadline() == pytest.approx(script.now + 5)
+    for _ in range(2):
+        serial = script.serial(one)
+        script(Tick(), after=5.01)
+        assert script.of(Interrupt)[-1] == Interrupt("w1", "l1", serial)
+        script(Failed("l1", serial, Failure("TaskCancelledError", "stopped", "")))
+    assert script.states() == {"t0": "error"}
+    assert "limit of 5 s" in script.why(one)
+
+
+def test_early_cut_off_by_the_store_and_by_a_twin() -> None:
+    job = cell("y = 1", name="a", outputs=["y"])
+    twin = cell("y = 1", name="b", outputs=["y"])
+    stored = Stored("c", "json", 1)
+    known = Record("k", "r", "old", (), (), (("y", stored),))
+    script = Script(LiveGraph(lambda recipe: known))
+    orders = script(Submit((job,), {}))
+    assert script.states() == {"a": "cached"}
+    (remember,) = [o for o in orders if isinstance(o, Remember)]
+    assert remember.record.key == job.key
+    script = Script()
+    script(Submit((job,), {}), LeaseJoined("l1", "w1"))
+    serial = script.serial(job)
+    script.finish(job, "c")
+    script(Durable(serial), Submit((twin,), {}))
+    assert script.states() == {"a": "stored", "b": "cached"}
+    forced = cell("y = 1", name="c", outputs=["y"], cache=False)
+    script(Submit((forced,), {}))
+    assert script.states()["c"] == "running"
+
+
+def test_values_leave_memory_when_durable_and_unread() -> None:
+    script = Script(LiveGraph(lambda recipe: None, keep=0))
+    jobs = chain(2)
+    script(Submit(tuple(jobs), {}), LeaseJoined("l1", "w1"))
+    first = script.serial(jobs[0])
+    script.finish(jobs[0], "c0")
+    script(Durable(first))
+    assert not script.of(Drop)
+    second = script.serial(jobs[1])
+    script.finish(jobs[1], "c1")
+    assert not script.of(Drop), "its inputs are needed until its own value is durable"
+    script(Durable(second))
+    assert {c for drop in script.of(Drop) for c in drop.contents} == {"c0", "c1"}
+
+
+def test_forget_drops_values_that_only_memory_has() -> None:
+    script = Script(LiveGraph(lambda recipe: None, shared=False))
+    (one,) = chain(1)
+    script(Submit((one,), {}), LeaseJoined("l1", "w1"))
+    script.finish(one, "c0")
+    assert script.states() == {"t0": "stored"}
+    assert not script.of(Drop)
+    script(Forget((one.key,)))
+    assert script.of(Drop) == [Drop("w1", ("c0",))]
+    assert not script.graph.tasks
+    assert not script.graph.values.data
+    assert not script.graph.values.contents
+
+
+def test_work_queued_behind_a_long_task_is_called_back() -> None:
+    script = Script()
+    jobs = [cell("y = 1", name=f"n{i}", outputs=["y"]) for i in range(5)]
+    script(Submit(tuple(jobs[:1]), {}), LeaseJoined("l1", "w1"))
+    script.finish(jobs[0], "c0")
+    script(Submit(tuple(jobs[1:]), {}))
+    hands = script.graph.leases["l1"].hands
+    assert len(hands) == 4
+    script(LeaseJoined("l2", "w2"))
+    assert not script.of(Recall)
+    script(Tick(), after=1.0)
+    assert script.of(Recall) == [Recall("w1", "l1")]
+    script(Unrun("l1", tuple(hands)[1:]))
+    assert len(script.graph.leases["l2"].hands) > 0
+
+
+def test_missing_inputs_are_made_again_but_not_forever() -> None:
+    script, jobs = Script(), chain(2)
+    script(Submit(tuple(jobs), {}), LeaseJoined("l1", "w1"))
+    for i in range(DEATHS):
+        script.finish(jobs[0], f"c{i}")
+        script(Missing("l1", script.serial(jobs[1]), (f"c{i}",)))
+    assert script.states()["t1"] == "error"
+
+
+def test_a_job_that_reads_what_nobody_gives_is_refused_and_changes_nothing() -> None:
+    script, jobs = Script(), chain(2)
+    with pytest.raises(EngineError, match="'t1' reads 'x'"):
+        script(Submit((jobs[1],), {}))
+    assert not script.graph.tasks
+    assert not script.graph.values.data
+
+
+def test_demand_is_told_when_slots_are_short_and_when_none_is_needed() -> None:
+    script, jobs = Script(), chain(2)
+    script(Submit(tuple(jobs), {}))
+    assert script.of(Demand) == [Demand(1)]
+    script(LeaseJoined("l1", "w1"))
+    script.finish(jobs[0], "c0")
+    script.finish(jobs[1], "c1")
+    assert script.of(Demand)[-1] == Demand(0)
+
+
+# -- any script ------------------------------------------------------------------------------------
+
+
+@st.composite
+def graphs(draw) -> list[Job]:
+    jobs: list[Job] = []
+    for i in range(draw(st.integers(1, 8))):
+        parents = draw(st.lists(st.sampled_from(jobs), unique_by=id, max_size=3)) if jobs else []
+        inputs = [(f"x{n}", out(parent)) for n, parent in enumerate(parents)]
+        source = draw(st.sampled_from(["y = 1", "y = 2", f"y = 'own {i}'"]))
+        more = {"retries": draw(st.integers(0, 1))}
+        if draw(st.booleans()):
+            more["timeout"] = 3.0
+        jobs.append(cell(source, name=f"t{i}", inputs=inputs, outputs=["y"], **more))
+    return jobs
+
+
+@settings(max_examples=300, deadline=None)
+@given(jobs=graphs(), data=st.data(), shared=st.booleans(), keep=st.sampled_from([0, 100]))
+def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> None:
+    script = Script(LiveGraph(lambda recipe: None, shared=shared, keep=keep))
+    answered: list[tuple[str, int]] = []
+    born = 0
+
+    def in_hand() -> list[tuple[str, int]]:
+        return [(n, s) for n, lease in script.graph.leases.items() for s in lease.hands]
+
+    def finished(nonce: str, serial: int) -> Finished:
+        key = script.graph.task_of(serial)
+        job = script.graph.tasks[key].job if key else jobs[0]
+        value = Stored(job.code.fingerprint[:8], "json", 10)
+        loaded = ()
+        return Finished(nonce, serial, (value,), 0.001, loaded=loaded)
+
+    for _ in range(data.draw(st.integers(1, 30))):
+        step = data.draw(st.integers(0, 12))
+        hands = in_hand()
+        if step <= 1:
+            count = data.draw(st.integers(1, len(jobs)))
+            script(Submit(tuple(jobs[:count]), {}))
+        elif step == 2 or not script.graph.leases:
+            born += 1
+            worker = data.draw(st.sampled_from(["w1", "w2", "w3"]))
+            script(LeaseJoined(f"l{born}", worker))
+        elif step == 3:
+            script(WorkerLost(data.draw(st.sampled_from(sorted(script.graph.machines))), "died"))
+        elif step == 4:
+            script(LeaseEnded(data.draw(st.sampled_from(sorted(script.graph.leases)))))
+        elif step == 5:
+            script(Cancel((data.draw(st.sampled_from(jobs)).key,)))
+        elif step == 6:
+            script(Forget((data.draw(st.sampled_from(jobs)).key,)))
+        elif step == 7:
+            script(Tick(), after=data.draw(st.sampled_from([0.01, 1.5, 4.0])))
+        elif step == 8 and answered:
+            late = data.draw(st.sampled_from(answered))
+            script(data.draw(st.sampled_from([finished(*late), Failed(*late, OOPS)])))
+            script(Durable(late[1]))
+        elif hands:
+            nonce, serial = data.draw(st.sampled_from(hands))
+            key = script.graph.task_of(serial)
+            sources = [
+                s.content
+                for order in script.of(HandOver)
+                for a in order.attempts
+                if a.serial == serial
+                for s in a.sources
+            ]
+            answered.append((nonce, serial))
+            kind = data.draw(st.integers(0, 6))
+            if kind <= 2 or key is None:
+                script(finished(nonce, serial))
+            elif kind == 3:
+                script(Failed(nonce, serial, OOPS))
+            elif kind == 4 and sources:
+                script(Missing(nonce, serial, (data.draw(st.sampled_from(sources)),)))
+            elif kind == 5:
+                script(Unrun(nonce, (serial,)))
+            else:
+                script(data.draw(st.sampled_from([Durable(serial), Unstored(serial, "full")])))
+    # From whatever state this is, honest workers bring everything to an end.
+    script(LeaseJoined("last", "w9"))
+    for _ in range(500):
+        hands = in_hand()
+        writing = [*script.graph._writing]
+        if not hands and not writing:
+            break
+        for nonce, serial in hands:
+            script(finished(nonce, serial))
+        script(*[Durable(serial) for serial in writing])
+    assert all(node.state in FINAL for node in script.graph.tasks.values()), script.states()
+    finals = {}
+    for order in script.of(Emit):
+        for event in order.events:
+            if isinstance(event, TaskChanged):
+                finals[event.task] = event.state
+    for key, node in script.graph.tasks.items():
+        assert finals.get(key, node.state) == node.state or node.state == "cached"
+    script(Forget(tuple(script.graph.tasks)))
+    assert not script.graph.values.data
+    script(WorkerLost("w9", "end"))
