@@ -9,7 +9,7 @@ whether it must run (`plan`) or where (`engine`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -25,7 +25,9 @@ MAX_NAME = 200
 class Step(Protocol):
     """From one task to its neighbours in one direction."""
 
-    def __call__(self, task: str, /) -> Iterable[str]: ...
+    def __call__(self, task: str, /) -> Iterable[str]:
+        """Return the neighbours' names."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ class Graph:
 
         Raises `GraphError` or one of its kinds, naming the nodes at fault.
         """
-        data = {value.name: value for value in values}
+        data = {value.name: _check_value(value) for value in values}
         made: dict[str, Task] = {}
         for task in tasks:
             _check_task(task)
@@ -218,7 +220,7 @@ class Graph:
 
     def with_data(self, value: Data) -> Graph:
         """Add a value given from outside, or replace one of the same name."""
-        check_name("data", value.name)
+        _check_value(value)
         old = self.data.get(value.name)
         if old is not None and old.producer is not None:
             raise DoubleProducerError(
@@ -236,22 +238,24 @@ class Graph:
     def with_tasks(self, tasks: Iterable[Task]) -> Graph:
         """Add or replace several tasks, each after those that it reads from; see `with_task`."""
         made, data = self.tasks.mutate(), self.data.mutate()
-        replaced: list[Task] = []
+        replaced, rewired = False, []
         for task in tasks:
             _check_task(task)
             old = made.get(task.name)
             for _, name in task.outputs:
                 _check_producer(data.get(name), name, task.name)
+            if old is not None or any(name in data for _, name in task.outputs):
+                rewired.append(task)  # else nothing reads it yet, so it closes no cycle
             for _, name in task.outputs:
                 data[name] = Data(name, producer=task.name)
             if old is not None:
-                replaced.append(task)
+                replaced = True
                 for name in {n for _, n in old.outputs} - {n for _, n in task.outputs}:
                     data[name] = Data(name)
             _check_inputs(task, data)
             made[task.name] = task
         graph = Graph(made.finish(), data.finish())
-        for task in replaced:
+        for task in rewired:
             graph._check_acyclic_from(task)
         return graph._pruned() if replaced else graph
 
@@ -335,7 +339,8 @@ class Graph:
                 name = next(reversed(path))
                 for parent in path[name]:
                     if parent in path:
-                        raise _cycle([*path][[*path].index(parent) :])
+                        found = [*path]
+                        raise _cycle(found[found.index(parent) :][::-1])
                     if parent not in done:
                         path[parent] = iter(self.dependencies(parent))
                         break
@@ -379,12 +384,25 @@ def _check_task(task: Task) -> None:
         check_name("data", name)
     if len(set(names)) != len(names):
         raise DoubleProducerError(f"Task {task.name!r} names an output twice: {', '.join(names)}.")
+    slots = [slot for slot, _ in task.inputs]
+    if len(set(slots)) != len(slots):
+        raise GraphError(f"Task {task.name!r} reads two data under one name: {', '.join(slots)}.")
     both = sorted({n for _, n in task.inputs} & set(names))
     if both:
         raise CycleError(
             f"Task {task.name!r} both reads and produces {_list(both)}; data are immutable. "
             f"Bind the new value to another name."
         )
+
+
+def _check_value(value: Data) -> Data:
+    check_name("data", value.name)
+    if value.producer is not None:
+        raise GraphError(
+            f"{value.name!r} can't be given as a value and be produced by task "
+            f"{value.producer!r}. Add the task instead."
+        )
+    return value
 
 
 def _check_producer(old: Data | None, name: str, task: str) -> None:
@@ -402,7 +420,7 @@ def _check_producer(old: Data | None, name: str, task: str) -> None:
     )
 
 
-def _check_inputs(task: Task, data: Mapping[str, Data]) -> None:
+def _check_inputs(task: Task, data: Container[str]) -> None:
     missing = sorted({name for _, name in task.inputs if name not in data})
     if missing:
         raise MissingInputError(
