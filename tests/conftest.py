@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("jupyter_wf.engine.testing")
 
 # Shared machines pause at any moment, so no example has a deadline.
 settings.register_profile("quick", deadline=None, max_examples=50)
@@ -31,11 +34,19 @@ def _children() -> list[psutil.Process]:
     return found
 
 
+def _threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("jupyter-wf")]
+
+
 @pytest.fixture(scope="session", autouse=True)
-def no_process_left_over() -> Iterator[None]:
-    """Fail, after the last test, if a process that the tests started still runs."""
+def nothing_left_over() -> Iterator[None]:
+    """Fail, after the last test, if a process or a thread of ours that it started still runs."""
     before = set(_children())
     yield
     _, alive = psutil.wait_procs([c for c in _children() if c not in before], timeout=PATIENCE)
     left = [f"{c.pid}: {' '.join(c.cmdline())[:200]}" for c in alive if c.is_running()]
     assert not left, "Processes left over:\n" + "\n".join(left)
+    for thread in _threads():
+        thread.join(PATIENCE)
+    threads = sorted(thread.name for thread in _threads())
+    assert not threads, f"Threads left over: {threads}"
