@@ -112,6 +112,11 @@ def parser() -> Parser:
     return made
 
 
+def shown_actions() -> list[argparse.Action]:
+    """Return the options that ``-h`` explains."""
+    return [a for a in parser()._actions if a.help != argparse.SUPPRESS]
+
+
 def parse_line(line: str) -> Options:
     """Return the options of a ``%%task`` line.
 

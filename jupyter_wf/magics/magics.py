@@ -1,0 +1,167 @@
+"""``%%task``, ``%task`` and ``%wf``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import no_var_expand
+
+from jupyter_wf.encodings import encode
+from jupyter_wf.errors import CaptureError, FingerprintError, StoreError, WorkflowError
+from jupyter_wf.handle import DataHandle
+from jupyter_wf.magics import options, tables, verbs
+from jupyter_wf.magics.capture import capture
+from jupyter_wf.magics.frames import friendly, say
+from jupyter_wf.workflow import Workflow, current
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+#: What IPython itself binds to the last results, which change with every cell.
+_RESULTS = re.compile(r"_+|_i+|_i?\d+")
+
+
+class WorkflowMagics:
+    """The magics of one shell.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+
+    Attributes
+    ----------
+    cell : str or None
+        Id of the ``%%task`` cell that runs now.
+    headless : bool
+        Whether ``%%task`` only defines, and shows no card: what runs is decided later.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.cell: str | None = None
+        self.headless = False
+
+    @no_var_expand
+    @friendly
+    def task_cell(self, line: str, body: str) -> None:
+        """Make the cell a task; its help replaces this text."""
+        given = options.parse_line(line)
+        flow = current()
+        captured = capture(
+            given,
+            body,
+            namespace=self._namespace(),
+            graph=flow.graph,
+            data_of=lambda value: _data_of(value, flow),
+            cell=self.cell,
+        )
+        task = captured.task
+        try:
+            handles = flow.define(task, captured.values, run=not self.headless)
+        except (StoreError, FingerprintError):
+            _find_culprit(captured.values)
+            raise
+        for (output, _), handle in zip(task.outputs, handles, strict=True):
+            self.shell.user_ns[output] = handle
+        if not self.headless:
+            _show_card(flow, task.name)
+        if given.wait and not flow.dry:
+            verbs.wait(flow.run(task.name))
+
+    @no_var_expand
+    @friendly
+    def task_line(self, line: str) -> None:
+        """Show a task of this notebook: ``%task NAME``; without a name, list them all.
+
+        To make a task, start a cell with ``%%task`` (two per cent signs).
+        """
+        words = options.split(line)
+        flow = current()
+        if set(words) & {"-h", "--help"}:
+            say(str(self.task_line.__doc__))
+        elif not words:
+            say(tables.status_table(flow))
+        elif len(words) > 1:
+            raise CaptureError(
+                "%task shows one task. To make one, start a cell with %%task (two per cent signs)."
+            )
+        else:
+            say(tables.task_text(flow, flow.graph.tasks[_task_named(flow, words[0])]))
+            if not self.headless:
+                _show_card(flow, _task_named(flow, words[0]))
+
+    @no_var_expand
+    @friendly
+    def misplaced(self, _: str) -> None:
+        """Explain what a ``%%task`` below other code means."""
+        raise CaptureError(
+            "%%task must be the first line of its cell, with at most comments above it. "
+            "Move the code above it to a cell of its own."
+        )
+
+    @no_var_expand
+    @friendly
+    def wf(self, line: str) -> Any:
+        """Do what a verb says; its help replaces this text."""
+        return verbs.do(current(), options.split(line))
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Names of the tasks and of the data, sorted, for completion."""
+        graph = current().graph
+        return sorted(graph.tasks), sorted(graph.data)
+
+    def _namespace(self) -> Mapping[str, Any]:
+        """Return the notebook's variables without those that IPython put there."""
+        hidden = self.shell.user_ns_hidden
+        return {
+            name: value
+            for name, value in self.shell.user_ns.items()
+            if hidden.get(name, self) is not value and not _RESULTS.fullmatch(name)
+        }
+
+
+# `%%task?` and `%wf?` show these.
+WorkflowMagics.task_cell.__doc__ = options.parser().format_help()
+WorkflowMagics.wf.__doc__ = verbs.parser().format_help()
+
+
+def _data_of(value: Any, flow: Workflow) -> str | None:
+    if not isinstance(value, DataHandle):
+        return None
+    if value.owner is not flow.values:
+        raise CaptureError(
+            f"{value.name!r} belongs to another workflow. Pass its value: {value.name}.get()."
+        )
+    return value.name
+
+
+def _find_culprit(values: Mapping[str, Any]) -> None:
+    """Raise `CaptureError` for the first of some values that can't be stored, naming it."""
+    for name, value in values.items():
+        try:
+            encode(value, name=name)
+        except WorkflowError as error:
+            raise CaptureError(
+                f"the body reads `{name}`, which can't be sent to a worker: {error} "
+                f"Or make it inside the task."
+            ) from None
+
+
+def _task_named(flow: Workflow, name: str) -> str:
+    if name in flow.graph.tasks:
+        return name
+    data = flow.graph.data.get(name)
+    if data is not None and data.producer is not None:
+        return data.producer
+    known = ", ".join(sorted(flow.graph.tasks)) or "none yet"
+    raise WorkflowError(f"There is no task named {name!r}. Tasks: {known}.")
+
+
+def _show_card(flow: Workflow, task: str) -> None:
+    from IPython.display import display
+
+    from jupyter_wf.widgets.card import Card
+
+    display(Card(flow, task))

@@ -1,0 +1,75 @@
+"""Aligned text for people, the same for the same state, so that notebooks can be tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jupyter_wf.graph import Requirements, Task
+    from jupyter_wf.workflow import Workflow
+
+
+def table(rows: Iterable[Sequence[str]]) -> str:
+    """Align rows of text in columns.
+
+    Examples
+    --------
+    >>> print(table([("task", "state"), ("a", "stored")]))
+    task  state
+    a     stored
+    """
+    cells = list(rows)
+    wide = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(f"{c:{w}}" for c, w in zip(row, wide, strict=True)).rstrip() for row in cells
+    )
+
+
+def status_table(flow: Workflow) -> str:
+    """Say the state of every task, each after those that it needs, and count the states."""
+    graph = flow.graph
+    if not graph.tasks:
+        return "No tasks yet. A cell that starts with %%task makes one; %%task -h explains."
+    states = {name: flow.state_of(name) for name in graph.order()}
+    rows = [("task", "state", "reads", "makes")]
+    for name, state in states.items():
+        task = graph.tasks[name]
+        rows.append((name, state, _names(task.inputs), _names(task.outputs)))
+    found = list(states.values())
+    counts = ", ".join(f"{found.count(s)} {s}" for s in sorted(set(found)))
+    plural = "s" if len(found) > 1 else ""
+    return f"{table(rows)}\n{len(found)} task{plural}: {counts}."
+
+
+def task_text(flow: Workflow, task: Task) -> str:
+    """Say all about one task, its source included."""
+    rows = [
+        ("task", task.name),
+        ("state", flow.state_of(task.name)),
+        ("reads", _names(task.inputs)),
+        ("makes", _names(task.outputs)),
+        ("needs", _needs(task.requirements)),
+    ]
+    return f"{table(rows)}\n\n{task.code.source.rstrip()}"
+
+
+def _names(pairs: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(name if slot == name else f"{slot}={name}" for slot, name in pairs) or "-"
+
+
+def _needs(needs: Requirements) -> str:
+    said = [f"{needs.cpu / 1000:g} cpu"]
+    if needs.gpu:
+        said.append(f"{needs.gpu / 1000:g} gpu")
+    if needs.memory:
+        said.append(f"{needs.memory} MB")
+    if needs.partition:
+        said.append(f"partition {needs.partition}")
+    if needs.retries:
+        said.append(f"{needs.retries} retries")
+    if needs.timeout is not None:
+        said.append(f"{needs.timeout:g} s")
+    if not needs.cache:
+        said.append("no cache")
+    return ", ".join(said)
