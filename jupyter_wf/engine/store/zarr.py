@@ -87,9 +87,10 @@ class LocalZarrStore(Store):
             self._root.inside(self._root.journals)
             self._packs.refresh()
             self._seen.clear()
-            for writer, items in self._reader.refresh():
-                for item in items:
-                    self._learn(writer, item)
+            for writer, groups in self._reader.refresh():
+                for group in groups:
+                    for item in group if isinstance(group, tuple) else ():
+                        self._learn(writer, item)
 
     def _learn(self, writer: str, item: Any) -> None:
         match item:
@@ -304,7 +305,7 @@ class LocalZarrStore(Store):
                 number = writer.parts[record.parts] = len(writer.parts)
                 items.append(("p", record.parts))
             items.append(("r", *to_row(record, number)))
-        writer.journal.append([pack(item) for item in items])
+        writer.journal.append([pack(items)])
         for item in items:
             self._learn(writer.name, item)
 
