@@ -21,20 +21,20 @@ TASKS = 3 * SOURCES + 1
 
 def source(round_: int, index: int) -> np.ndarray[Any, Any]:
     """Return known numbers; each fourth time too many of them to be packed with others."""
-    time.sleep(0.01 * (index % 3))
+    time.sleep(0.02 * (index % 3))
     size = BIG if index % 4 == 0 else 500 + index
     return np.random.default_rng((round_, index)).standard_normal(size)
 
 
 def total(values: np.ndarray[Any, Any]) -> float:
     """Return a scalar."""
-    time.sleep(0.01)
+    time.sleep(0.03)
     return float(values.sum())
 
 
 def describe(values: np.ndarray[Any, Any], low: float) -> dict[str, Any]:
     """Return a tree with arrays and scalars as leaves."""
-    time.sleep(0.02)
+    time.sleep(0.05)
     return {"ends": values[[0, -1]], "low": low, "parts": [values[:100] * 2, len(values)]}
 
 
