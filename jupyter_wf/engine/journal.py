@@ -1,7 +1,7 @@
 """Append-only files of framed, checksummed records: one file per writer, replayed by anyone.
 
-A frame is ``4sII``, little-endian: the magic number, the payload's length and its crc32, then the
-payload. A writer adds a group of frames by one write and one fsync. A reader remembers how far it
+A frame is ``4sII``, little-endian: the magic number, the payload's length, the crc32 of magic
+number and payload; then the payload. A writer adds a group of frames by one write and one fsync. A reader remembers how far it
 came in each file. A tail that was torn or filled with zeros by a crash holds no valid frame and is
 passed over; so is damage in the middle, up to the next frame that is whole.
 """
@@ -22,6 +22,8 @@ import msgpack
 
 MAGIC = b"\x89wf\n"
 HEADER = struct.Struct("<4sII")
+#: What a checksum starts from, so that a header whose rest is zeros is not an empty frame.
+_SEED = crc32(MAGIC)
 SUFFIX = ".journal"
 #: Flush data and size; metadata such as times need not be durable.
 sync_file = getattr(os, "fdatasync", os.fsync)
@@ -51,13 +53,18 @@ def unpack(payload: bytes | memoryview) -> Any:
     )
 
 
+def frame(payload: bytes) -> bytes:
+    """Return a payload in its frame."""
+    return HEADER.pack(MAGIC, len(payload), crc32(payload, _SEED)) + payload
+
+
 def scan(data: bytes) -> tuple[list[bytes], int]:
     """Return the payloads of all whole frames, and where the last of them ends.
 
     Examples
     --------
-    >>> frame = HEADER.pack(MAGIC, 2, crc32(b"ab")) + b"ab"
-    >>> scan(frame + b"torn" + frame + frame[:-1])
+    >>> whole = frame(b"ab")
+    >>> scan(whole + b"torn" + whole + whole[:-1])
     ([b'ab', b'ab'], 32)
     """
     found: list[bytes] = []
@@ -68,7 +75,7 @@ def scan(data: bytes) -> tuple[list[bytes], int]:
         end = position + header + length
         if magic == MAGIC and end <= size:
             payload = data[position + header : end]
-            if crc32(payload) == crc:
+            if crc32(payload, _SEED) == crc:
                 found.append(payload)
                 good = position = end
                 continue
@@ -110,9 +117,9 @@ class FrameFile:
         parts: list[bytes] = []
         at = self._size
         for payload in payloads:
-            parts += (HEADER.pack(MAGIC, len(payload), crc32(payload)), payload)
-            places.append((at, HEADER.size + len(payload)))
-            at += HEADER.size + len(payload)
+            parts.append(frame(payload))
+            places.append((at, len(parts[-1])))
+            at += len(parts[-1])
         data = memoryview(b"".join(parts))
         try:
             while data:

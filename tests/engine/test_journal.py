@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from zlib import crc32
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_wf.engine.journal import (
-    HEADER,
     MAGIC,
     FrameFile,
     JournalReader,
+    frame,
     is_writer_name,
     pack,
     read_frame,
@@ -22,11 +21,6 @@ from jupyter_wf.engine.journal import (
     unpack,
     writer_name,
 )
-
-
-def frame(payload: bytes) -> bytes:
-    return HEADER.pack(MAGIC, len(payload), crc32(payload)) + payload
-
 
 payloads = st.lists(st.binary(max_size=40), max_size=6)
 
@@ -75,6 +69,10 @@ def test_what_is_packed_comes_back(item: object) -> None:
 
 def test_text_that_is_no_unicode_is_kept() -> None:
     assert unpack(pack("\ud800")) == "\ud800"
+
+
+def test_a_header_before_zeros_is_no_frame() -> None:
+    assert scan(MAGIC + bytes(100)) == ([], 0)
 
 
 def test_a_reader_goes_on_where_it_stopped(tmp_path: Path) -> None:
