@@ -35,7 +35,12 @@ def _children() -> list[psutil.Process]:
 
 
 def _threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("jupyter-wf")]
+    # The thread for output is one per process, and sleeps while nobody prints.
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("jupyter-wf") and thread.name != "jupyter-wf-output"
+    ]
 
 
 @pytest.fixture(scope="session", autouse=True)
