@@ -1,9 +1,9 @@
 """Append-only files of framed, checksummed records: one file per writer, replayed by anyone.
 
 A frame is ``4sII``, little-endian: the magic number, the payload's length, the crc32 of magic
-number and payload; then the payload. A writer adds a group of frames by one write and one fsync. A reader remembers how far it
-came in each file. A tail that was torn or filled with zeros by a crash holds no valid frame and is
-passed over; so is damage in the middle, up to the next frame that is whole.
+number and payload; then the payload. A writer adds a group of frames by one write and one fsync. A
+reader remembers how far it came in each file. A tail that was torn or filled with zeros by a crash
+holds no valid frame and is passed over; so is damage in the middle, up to the next whole frame.
 """
 
 from __future__ import annotations

@@ -216,7 +216,7 @@ class StoreTests:
 
     @pytest.mark.parametrize("size", [10, 300_000])
     def test_a_tree_is_a_zarr_group(self, store: Store, size: int) -> None:
-        value = {"X": np.arange(size, dtype="<f8"), "p": {"w": np.arange(3)}}
+        value: dict[str, Any] = {"X": np.arange(size, dtype="<f8"), "p": {"w": np.arange(3)}}
         group = store.zarr(store.put(value).id)
         assert same(group["X"][...], value["X"])
         assert same(group["p.w"][...], value["p"]["w"])
