@@ -2,7 +2,7 @@
 
 Plain values and containers are written out; instances of named tuples, dataclasses and enums by
 class and fields; arrays and whatever else has a typed encoding by their content id. Instances of
-the standard library and of the notebook's own classes count by what `copy` would take along, which
+the standard library's and of the user's own classes count by what `copy` would take along, which
 sockets, locks, files and generators refuse. Anything else is refused by name: a value whose
 identity can't be told is never hashed by accident.
 """
@@ -147,9 +147,10 @@ def _other(walker: Walker, value: Any, name: str, user: str) -> str:
     try:
         return f"content {encode(value, pickle=False).id}"
     except FingerprintError:
-        is_dtype = any((c.__module__, c.__name__) == ("numpy", "dtype") for c in kind.__mro__)
-        home = walker.is_home(kind.__module__)
-        if not home and not is_dtype and packages.origin(kind.__module__).kind != "stdlib":
+        known = walker.is_home(kind.__module__) or any(
+            (base.__module__, base.__name__) == ("numpy", "dtype") for base in kind.__mro__
+        )
+        if not known and packages.origin(kind.__module__).kind not in ("stdlib", "local"):
             raise _refusal(value, name, user) from None
     try:
         reduce = copyreg.dispatch_table.get(kind)

@@ -10,10 +10,11 @@ import ast
 import builtins
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from types import CellType, CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, TypeAlias
 
 from jupyter_wf.closure import classes, constants, packages
+from jupyter_wf.closure.notes import MISSING, Notes, content_of
 from jupyter_wf.closure.sources import (
     Chains,
     chains,
@@ -24,51 +25,40 @@ from jupyter_wf.closure.sources import (
 from jupyter_wf.errors import FingerprintError
 from jupyter_wf.fingerprint import digest, normalise
 
-MISSING = object()
 Writer: TypeAlias = Callable[["Walker", Any, str, str], str]
 _OBVIOUS = ("constant", "callable", "function", "class")
 
 
-class Walker:
+class Walker(Notes):
     """Collects the parts of one fingerprint.
+
+    Parameters
+    ----------
+    home : iterable of str
+        Modules, besides ``__main__``, whose definitions are followed one by one.
 
     Attributes
     ----------
-    parts : dict of str to str
-        Description to digest.
     local : set of str
         Names of the local modules met.
-    captures : list of (str, str, object)
-        (who uses it, name, value) of each thing met, to name culprits by.
-    reads, cells, bodies, mutable
-        What was looked at, so that `unchanged` can look again.
+    active : set of int
+        Identities of the values that are being written out.
+    mutable : list of (object, str, str, str)
+        (value, name, user, token) of what may change in place.
     """
 
     def __init__(self, home: Iterable[str] = ()) -> None:
+        super().__init__()
         self.home = frozenset({"__main__", *home})
-        self.parts: dict[str, str] = {}
         self.local: set[str] = set()
-        self.captures: list[tuple[str, str, object]] = []
-        self.reads: list[tuple[Mapping[str, object], str, object]] = []
-        self.cells: list[tuple[CellType, object]] = []
-        self.bodies: list[tuple[FunctionType, CodeType, object, object]] = []
+        self.active: set[int] = set()
         self.mutable: list[tuple[object, str, str, str]] = []
         self._watched = False
-        self.active: set[int] = set()
-        self._labels: dict[int, tuple[str, object]] = {}
         self._modules: dict[str, str] = {}
 
     def unchanged(self) -> bool:
         """Whether everything that was walked is still the same."""
-        return (
-            all(space.get(name, MISSING) is value for space, name, value in self.reads)
-            and all(_content(cell) is value for cell, value in self.cells)
-            and all(
-                f.__code__ is code and f.__defaults__ is plain and f.__kwdefaults__ is keyed
-                for f, code, plain, keyed in self.bodies
-            )
-            and self._same_values()
-        )
+        return self.same_objects() and self._same_values()
 
     def _same_values(self) -> bool:
         """Whether lists, arrays and other values that can change in place are still the same."""
@@ -79,32 +69,6 @@ class Walker:
             return False
         finally:
             self._watched = False
-
-    # -- parts ---------------------------------------------------------------------------------
-
-    def add(self, label: str, value: str) -> str:
-        """Add a part; a label that stands for something else already gets a number."""
-        chosen, count = label, 1
-        while self.parts.get(chosen, value) != value:
-            count += 1
-            chosen = f"{label} #{count}"
-        self.parts[chosen] = value
-        return chosen
-
-    def reserve(self, value: object, label: str) -> str:
-        """Choose the label of a definition before it is walked, so that recursion ends."""
-        chosen, count = label, 1
-        while chosen in self.parts:
-            count += 1
-            chosen = f"{label} #{count}"
-        self.parts[chosen] = ""
-        self._labels[id(value)] = (chosen, value)
-        return chosen
-
-    def label_of(self, value: object) -> str | None:
-        """Label of a definition that was met before."""
-        found = self._labels.get(id(value))
-        return found and found[0]
 
     # -- what a name stands for ----------------------------------------------------------------
 
@@ -206,7 +170,7 @@ class Walker:
             for name, value in defaults.items()
         ]
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            value = _content(cell)
+            value = content_of(cell)
             self.cells.append((cell, value))
             if value is not MISSING:
                 bound.append(self.bind(name, value, user))
@@ -297,10 +261,3 @@ class Walker:
         source = self.module(module, None, user, own)
         self.parts[label] = digest("made", source, *sorted(self.outside(function, user)))
         return label
-
-
-def _content(cell: CellType) -> object:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
