@@ -24,7 +24,7 @@ METHODS = {
         "close": [],
         "connect": ["target"],
         "define": ["task", "values", "run"],
-        "handle": ["data_name"],
+        "handle": ["name"],
         "plan": ["force"],
         "put": ["value", "name"],
         "redo": [],
@@ -99,7 +99,9 @@ def test_what_is_offered_is_there() -> None:
     missing = [name for name in wf.__all__ if not hasattr(wf, name)]
     assert not missing
     assert set(wf.__all__) <= set(dir(wf))
-    assert {*FUNCTIONS, *METHODS, *ERRORS, "task", "load_ipython_extension"} <= set(dir(wf))
+    assert {*FUNCTIONS, *METHODS, *ERRORS, "task"} <= set(dir(wf))
+    assert callable(wf.load_ipython_extension)
+    assert callable(wf.unload_ipython_extension)
 
 
 def test_a_wrong_name_is_an_attribute_error() -> None:
