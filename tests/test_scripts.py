@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,35 @@ def _pins() -> set[str]:
     return {pin.group(1) for pin in pins if pin}
 
 
+def _name(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+
+
+def _imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module))
+    return {name.partition(".")[0] for name in found}
+
+
+def test_everything_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {_name(requirement) for requirement in project["dependencies"]}
+    # Suites to subclass are for those who test with pytest.
+    files = [p for p in (ROOT / "jupyter_wf").rglob("*.py") if p.name != "testing.py"]
+    modules = set().union(*map(_imported, files)) - sys.stdlib_module_names - {"jupyter_wf"}
+    providers = packages_distributions()
+    missing = {
+        module
+        for module in modules
+        if not {_name(found) for found in providers.get(module, [module])} & declared
+    }
+    assert not missing
+
+
 def test_everything_needed_is_pinned_and_nothing_names_a_host() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     extras = project["project"]["optional-dependencies"].values()
@@ -27,8 +59,7 @@ def test_everything_needed_is_pinned_and_nothing_names_a_host() -> None:
         *project["build-system"]["requires"],
         *(requirement for extra in extras for requirement in extra),
     ]
-    names = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in wanted}
-    assert names - {"jupyter_wf"} <= _pins()
+    assert {_name(requirement) for requirement in wanted} - {"jupyter-wf"} <= _pins()
     assert "uv" in _pins()
 
 
