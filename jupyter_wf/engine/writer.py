@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Thread
+from typing import Any, Protocol
 
 from jupyter_wf.encodings import Encoded
-from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.signals import Durable, Stimulus, Unstored
 from jupyter_wf.records import Record
 
@@ -21,12 +21,20 @@ GROUP_BYTES = 64_000_000
 Entry = tuple[int, Record, Mapping[str, Encoded]]
 
 
+class Commits(Protocol):
+    """The part of a `Store` that a writer needs."""
+
+    def commit(self, batch: Sequence[tuple[Record, Mapping[str, Any]]]) -> None:
+        """Write values and then their records."""
+
+
 class Writer:
     """Commits records with their values, in groups, on a thread of its own.
 
     Parameters
     ----------
     store : Store
+        Only its ``commit`` is used.
     told : callable
         Takes the `Durable` and `Unstored` of each group; called on the writer's thread.
     room : int
@@ -34,7 +42,7 @@ class Writer:
     """
 
     def __init__(
-        self, store: Store, told: Callable[[list[Stimulus]], None], room: int = ROOM
+        self, store: Commits, told: Callable[[list[Stimulus]], None], room: int = ROOM
     ) -> None:
         self._store = store
         self._told = told

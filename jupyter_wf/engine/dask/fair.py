@@ -1,0 +1,111 @@
+"""Sharing a worker's slots among sessions, and with plain Dask tasks.
+
+Dask starts what waits when a slot is free, and a lease never frees its slot by itself: the first
+session would starve all others. So each worker keeps account of the slot-seconds of each session,
+and a lease yields when its session has had a quantum more than the one that has waited with least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from threading import Lock
+
+PREFIX = "wflease-"
+QUANTUM = 0.25
+
+
+def lease_key(session: str, number: int) -> str:
+    """Return the Dask key of a lease."""
+    return f"{PREFIX}{session}-{number}"
+
+
+def session_of(key: object) -> str | None:
+    """Return the session to which a Dask task belongs if it is a lease.
+
+    Examples
+    --------
+    >>> session_of(lease_key("a1", 3))
+    'a1'
+    >>> session_of("sum-123") is None
+    True
+    """
+    if not isinstance(key, str) or not key.startswith(PREFIX):
+        return None
+    return key[len(PREFIX) :].rpartition("-")[0]
+
+
+class FairShare:
+    """Slot-seconds of each session on one worker; times are given, not asked.
+
+    Examples
+    --------
+    >>> share = FairShare()
+    >>> share.enter("a")
+    >>> share.charge("a", 10.0)
+    >>> share.must_yield("a", 10.0, ["wflease-b-1"])
+    False
+    >>> share.charge("a", 0.5)
+    >>> share.must_yield("a", 10.5, ["wflease-b-1"])
+    True
+    """
+
+    def __init__(self, quantum: float = QUANTUM) -> None:
+        self._used: dict[str, float] = {}
+        self._here: dict[str, int] = {}
+        self._waiting: set[str] = set()
+        self._least = 0.0
+        self._lock = Lock()
+        self._quantum = quantum
+
+    def enter(self, session: str) -> None:
+        """Note that a session got a slot."""
+        with self._lock:
+            if session not in self._here:
+                self._arrive(session)
+                self._waiting.discard(session)
+            self._here[session] = self._here.get(session, 0) + 1
+
+    def leave(self, session: str) -> None:
+        """Note that a session gave a slot back."""
+        with self._lock:
+            self._here[session] -= 1
+            if not self._here[session]:
+                del self._here[session]
+
+    def charge(self, session: str, seconds: float) -> None:
+        """Add to a session's account."""
+        with self._lock:
+            self._used[session] = self._used.get(session, 0.0) + seconds
+            least = min((self._used[here] for here in self._here), default=0.0)
+            self._least = max(self._least, least)
+
+    def must_yield(self, session: str, since: float, waiting: Iterable[object]) -> bool:
+        """Say whether a lease, held for `since` seconds, must let one of `waiting` in.
+
+        Parameters
+        ----------
+        session : str
+        since : float
+        waiting : iterable
+            Dask keys that would start here if there were a slot.
+        """
+        others = {session_of(key) for key in waiting}
+        others.discard(session)
+        if not others:
+            return False
+        if None in others and since >= self._quantum:
+            return True
+        with self._lock:
+            mine = self._used.get(session, 0.0)
+            for other in others:
+                if other is not None:
+                    self._arrive(other)
+                    self._waiting.add(other)
+                    if mine - self._used[other] >= self._quantum:
+                        return True
+        return False
+
+    def _arrive(self, session: str) -> None:
+        """Give no credit for the time in which a session neither held nor waited for a slot."""
+        if session not in self._here and session not in self._waiting:
+            self._used[session] = max(self._used.get(session, 0.0), self._least)

@@ -1,0 +1,273 @@
+"""On a Dask worker: the plugin that holds leases, and the sessions to whose engines it speaks.
+
+A lease is an ordinary Dask task that sits in a slot and runs what it is handed. All that goes
+between an engine and a worker goes over one stream, in order, both ways; its closing is the death
+of the other end. Values are serialised in the threads of leases, never on the worker's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+import psutil
+from distributed import Status, WorkerPlugin, get_worker
+from distributed.comm import CommClosedError
+
+from jupyter_wf.encodings import Encoded
+from jupyter_wf.engine.dask.fair import FairShare
+from jupyter_wf.engine.dask.memory import LateStore, Memory, find_input
+from jupyter_wf.engine.dask.wire import (
+    answer_out,
+    attempt_in,
+    encoded_out,
+    pack,
+    unpack,
+)
+from jupyter_wf.engine.output import redirection
+from jupyter_wf.engine.signals import Durable, Stimulus, Unstored
+from jupyter_wf.engine.worker import Bench, Hands
+from jupyter_wf.engine.writer import Writer
+
+NAME = "jupyter-wf"
+EVERY = 0.5
+IDLE = 0.05
+#: Seconds for which a lease waits for its owner to come, or to be heard again.
+GRACE = 15.0
+#: Seconds after which Python lets another thread run; the default lets the loop wait for 5 ms.
+SWITCH = 5e-4
+
+
+def hold(session: str, store: str | None) -> None:
+    """Be a lease: the function that an engine submits to Dask."""
+    get_worker().plugins[NAME].hold(session, store)
+
+
+class Session:
+    """One engine, as one worker sees it."""
+
+    def __init__(self, worker: Any, name: str, store: LateStore | None) -> None:
+        self.name = name
+        self.hands: dict[str, Hands] = {}
+        self.heard = time.monotonic()
+        self.gone = False
+        self.writer = None if store is None else Writer(store, self._wrote)
+        memory = Memory(worker.data, name)
+        self.bench = Bench(
+            worker.address, memory, find_input(worker, name, store), self.writer, self._told
+        )
+        self._loop = worker.loop.asyncio_loop
+        self._comm: Any = None
+        self._codes: dict[int, Any] = {}
+        self._items: list[tuple[Any, ...]] = []
+        self._lock = Lock()
+        self._some = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the engine has a stream to here."""
+        return self._comm is not None
+
+    def tell(self, *items: tuple[Any, ...]) -> None:
+        """Have items sent to the engine, in order; any thread may call."""
+        with self._lock:
+            first = not self._items
+            self._items.extend(items)
+        if first:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._some.set)
+
+    def answer(self, answers: list[Any]) -> None:
+        """Send what attempts came to."""
+        self.tell(("answers", [answer_out(answer, small) for answer, small in answers]))
+
+    def _told(self, serial: int, stream: str, what: object) -> None:
+        self.tell(("told", serial, stream, what))
+
+    def _wrote(self, news: list[Stimulus]) -> None:
+        durable = [one.serial for one in news if isinstance(one, Durable)]
+        failed = [(one.serial, one.why) for one in news if isinstance(one, Unstored)]
+        self.tell(("durable", durable), *[("unstored", *pair) for pair in failed])
+
+    async def serve(self, comm: Any) -> None:
+        """Speak with the engine until the stream closes, which ends all leases of this session."""
+        self._comm = comm
+        self.tell(*[("joined", nonce) for nonce in self.hands])
+        sender = asyncio.create_task(self._send(comm))
+        try:
+            while True:
+                for item in unpack(await comm.read()):
+                    self.heard = time.monotonic()
+                    self._take(*item)
+        except (CommClosedError, OSError):
+            self.gone = True
+        finally:
+            self._comm = None
+            sender.cancel()
+            for hands in self.hands.values():
+                hands.empty()
+                hands.end()
+
+    async def _send(self, comm: Any) -> None:
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            with self._lock:
+                items, self._items = self._items, []
+            if items:
+                with contextlib.suppress(CommClosedError):
+                    await comm.write(pack(items))
+
+    def _take(self, op: str, *rest: Any) -> None:
+        match op:
+            case "code":
+                self._codes[rest[0]] = rest[1]
+            case "values":
+                for parts in rest[0]:
+                    value = Encoded(*parts)
+                    self.bench.memory[value.id] = value
+            case "hand":
+                hands = self.hands.get(rest[0])
+                if hands is not None:
+                    hands.take(tuple([attempt_in(parts, self._codes) for parts in rest[1]]))
+            case "stop":
+                if rest[0] in self.hands:
+                    self.hands[rest[0]].stop(rest[1])
+            case "recall":
+                serials = self.hands[rest[0]].empty() if rest[0] in self.hands else ()
+                self.tell(("unrun", rest[0], serials))
+            case "drop":
+                for content in rest[0]:
+                    self.bench.memory.pop(content, None)
+            case "end":
+                for hands in self.hands.values():
+                    hands.end()
+
+    def release(self) -> None:
+        """Drop the values of an engine that is gone."""
+        self.bench.memory.clear()
+
+
+class LeasePlugin(WorkerPlugin):  # type: ignore[misc]
+    """Gives a worker leases. One serves all sessions; registering it again changes nothing."""
+
+    idempotent = True
+    name = NAME
+
+    async def setup(self, worker: Any) -> None:
+        """Take up work on a worker, before any lease comes."""
+        self.worker = worker
+        self.sessions: dict[str, Session] = {}
+        self.share = FairShare()
+        self._stores: dict[str, LateStore] = {}
+        self._lock = Lock()
+        self._undo: Callable[[], None] = redirection.install()
+        self._switch = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH)
+        worker.handlers.update(
+            wf_open=self.open, wf_fetch=self.fetch, wf_tally=self.tally, wf_flush=self.flush
+        )
+        await worker.set_resources(wf=worker.state.nthreads)
+        self._sampler = asyncio.create_task(self._sample())
+
+    def teardown(self, worker: Any) -> None:
+        """Leave a worker as it was."""
+        self._sampler.cancel()
+        for name in ("wf_open", "wf_fetch", "wf_tally", "wf_flush"):
+            worker.handlers.pop(name, None)
+        sys.setswitchinterval(self._switch)
+        self._undo()
+
+    def session(self, name: str, store: str | None) -> Session:
+        """Return the session of this name, made if need be."""
+        with self._lock:
+            found = self.sessions.get(name)
+            if found is None:
+                late = None
+                if store is not None:
+                    late = self._stores.setdefault(store, LateStore(store))
+                found = self.sessions[name] = Session(self.worker, name, late)
+            return found
+
+    def hold(self, name: str, store: str | None) -> None:
+        """Sit in a slot and run what comes; return when told to, or when others should be let in."""
+        session = self.session(name, store)
+        nonce = uuid4().hex
+        hands = Hands(session.bench, nonce, session.answer)
+        session.hands[nonce] = hands
+        self.share.enter(name)
+        began = last = time.monotonic()
+
+        def over() -> bool:
+            nonlocal last
+            now = time.monotonic()
+            self.share.charge(name, now - last)
+            last = now
+            if session.gone or now - session.heard > GRACE:
+                return True
+            state = self.worker.state
+            if not state.constrained and not state.ready:
+                return False
+            waiting = [task.key for task in (*state.constrained, *state.ready)]
+            return self.share.must_yield(name, now - began, waiting)
+
+        try:
+            session.heard = max(session.heard, began)
+            if session.connected:
+                session.tell(("joined", nonce))
+            else:
+                self.worker.log_event(f"wf-{name}", {"worker": self.worker.address})
+            hands.work(over, IDLE)
+        finally:
+            self.share.leave(name)
+            session.hands.pop(nonce, None)
+            session.tell(("ended", nonce))
+            if not session.connected and not session.hands:
+                self.sessions.pop(name, None)
+
+    # -- handlers ------------------------------------------------------------------------------
+
+    async def open(self, comm: Any, session: str, store: str | None) -> Status:
+        """Speak with an engine until it goes; what it computed is still written."""
+        found = self.session(session, store)
+        await found.serve(comm)
+        if found.writer is not None:
+            await asyncio.to_thread(found.writer.close)
+        found.release()
+        self.sessions.pop(session, None)
+        return Status.dont_reply
+
+    async def fetch(self, session: str, content: str) -> dict[str, Any]:
+        """Return a value to a peer, or to an engine."""
+        value = await asyncio.to_thread(Memory(self.worker.data, session).get, content)
+        return pack(None if value is None else encoded_out(value))
+
+    async def tally(self, session: str) -> dict[str, int]:
+        """Count, by name, the bodies that were run here for a session."""
+        found = self.sessions.get(session)
+        return dict(found.bench.executions) if found is not None else {}
+
+    async def flush(self, session: str) -> None:
+        """Return when all that a session computed here is durable."""
+        found = self.sessions.get(session)
+        while found is not None and found.writer is not None and found.writer.busy:
+            await asyncio.sleep(0.01)
+
+    async def _sample(self) -> None:
+        process = psutil.Process(os.getpid())
+        process.cpu_percent()
+        while True:
+            await asyncio.sleep(EVERY)
+            manager = self.worker.memory_manager
+            limit = (manager.memory_limit if manager is not None else 0) or 0
+            sample = (process.cpu_percent() / 100, process.memory_info().rss, limit)
+            for session in [*self.sessions.values()]:
+                if session.connected:
+                    session.tell(("sample", *sample))

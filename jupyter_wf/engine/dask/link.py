@@ -1,0 +1,118 @@
+"""An engine's end of the stream to one worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from threading import Lock
+from typing import Any
+
+from distributed.comm import CommClosedError
+from distributed.core import connect
+
+from jupyter_wf.encodings import Encoded
+from jupyter_wf.engine.dask.wire import attempt_out, code_id, encoded_out, pack, unpack
+from jupyter_wf.engine.signals import HandOver
+
+#: Seconds of silence after which a worker is suspected; a task that holds the GIL looks the same.
+SILENT = 3.0
+
+
+class Link:
+    """Sends orders to a worker and passes on its news, in order, until the stream closes.
+
+    Parameters
+    ----------
+    address : str
+    loop : asyncio loop
+        On which everything but `send` runs.
+    heard : callable
+        Takes (link, items) for each message.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        loop: asyncio.AbstractEventLoop,
+        heard: Callable[[Link, list[tuple[Any, ...]]], None],
+    ) -> None:
+        self.address = address
+        self.name = address
+        self.nanny: str | None = None
+        self.threads = 1
+        self.partition: str | None = None
+        self.suspect = False
+        self.last = time.monotonic()
+        self._loop = loop
+        self._heard = heard
+        self._items: list[tuple[Any, ...]] = []
+        self._lock = Lock()
+        self._some = asyncio.Event()
+        self._codes: dict[tuple[str, str, int, str], int] = {}
+        self._comm: Any = None
+
+    def send(self, *items: tuple[Any, ...]) -> None:
+        """Have items sent, in order; any thread may call."""
+        with self._lock:
+            first = not self._items
+            self._items.extend(items)
+        if first:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._some.set)
+
+    def hand(self, order: HandOver, values: Iterable[Encoded]) -> None:
+        """Send attempts, and before them the codes and values that they need."""
+        given = [encoded_out(value) for value in values]
+        items: list[tuple[Any, ...]] = [("values", given)] if given else []
+        attempts = []
+        for attempt in order.attempts:
+            known = code_id(attempt.job.code)
+            number = self._codes.get(known)
+            if number is None:
+                number = self._codes[known] = len(self._codes)
+                items.append(("code", number, attempt.job.code))
+            attempts.append(attempt_out(attempt, number))
+        self.send(*items, ("hand", order.nonce, attempts))
+
+    async def run(self, session: str, store: str | None, connection: dict[str, Any]) -> str:
+        """Connect and speak until the stream closes; return why it did."""
+        try:
+            self._comm = comm = await connect(self.address, **connection)
+        except OSError as error:
+            return f"it can't be reached ({error})"
+        sender = asyncio.create_task(self._send(comm))
+        try:
+            opening = {"op": "wf_open", "session": session, "store": store, "reply": False}
+            await comm.write(opening)
+            while True:
+                items = unpack(await comm.read())
+                self.last = time.monotonic()
+                self._heard(self, items)
+        except (CommClosedError, OSError):
+            return "its process ended"
+        finally:
+            sender.cancel()
+            comm.abort()
+
+    async def close(self) -> None:
+        """Send what is waiting, then close the stream."""
+        if self._comm is not None and not self._comm.closed():
+            with self._lock:
+                items, self._items = self._items, []
+            with contextlib.suppress(OSError):
+                if items:
+                    await self._comm.write(pack(items))
+                await self._comm.close()
+
+    async def _send(self, comm: Any) -> None:
+        while True:
+            # Words from the owner, even empty ones, tell a lease that it is still wanted.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._some.wait(), 1.0)
+            self._some.clear()
+            with self._lock:
+                items, self._items = self._items, []
+            with contextlib.suppress(OSError):
+                await comm.write(pack(items or [("here",)]))

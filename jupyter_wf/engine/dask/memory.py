@@ -1,0 +1,101 @@
+"""Values on a Dask worker: kept where Dask can spill them, found with peers or in the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from threading import Lock
+from typing import Any
+
+from jupyter_wf.encodings import Encoded, encode
+from jupyter_wf.engine.abc import Store
+from jupyter_wf.engine.dask.wire import unpack
+from jupyter_wf.engine.signals import Source
+from jupyter_wf.engine.worker import InputLostError
+from jupyter_wf.errors import MissingValueError, StoreError
+from jupyter_wf.records import Record
+
+
+class Memory(MutableMapping[str, Encoded]):
+    """A view of ``worker.data`` on one session's values, by content id."""
+
+    def __init__(self, data: MutableMapping[str, Any], session: str) -> None:
+        self._data = data
+        self._prefix = f"wf-{session}-"
+
+    def __getitem__(self, content: str) -> Encoded:
+        found: Encoded = self._data[self._prefix + content]
+        return found
+
+    def __setitem__(self, content: str, value: Encoded) -> None:
+        self._data[self._prefix + content] = value
+
+    def __delitem__(self, content: str) -> None:
+        del self._data[self._prefix + content]
+
+    def __iter__(self) -> Iterator[str]:
+        for key in [*self._data]:
+            if isinstance(key, str) and key.startswith(self._prefix):
+                yield key[len(self._prefix) :]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class LateStore:
+    """A store that is opened when it is first needed: that takes longer than many a task."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._store: Store | None = None
+        self._lock = Lock()
+
+    def opened(self) -> Store:
+        """Return the store."""
+        with self._lock:
+            if self._store is None:
+                from jupyter_wf.engine.store import open_store
+
+                self._store = open_store(self.url)
+            return self._store
+
+    def commit(self, batch: Sequence[tuple[Record, Mapping[str, Any]]]) -> None:
+        """Commit, as `Store.commit`."""
+        self.opened().commit(batch)
+
+    def get(self, content: str) -> Encoded:
+        """Read a value that any process may have written."""
+        store = self.opened()
+        try:
+            return encode(store.get(content))
+        except MissingValueError:
+            store.refresh()
+            return encode(store.get(content))
+
+
+def find_input(worker: Any, session: str, store: LateStore | None) -> Callable[[Source], Encoded]:
+    """Return the function that finds an input which this worker does not hold."""
+
+    async def ask(peer: str, content: str) -> Any:
+        return unpack(await worker.rpc(peer).wf_fetch(session=session, content=content))
+
+    def find(source: Source) -> Encoded:
+        for peer in source.holders:
+            if peer != worker.address:
+                try:
+                    asked = asyncio.run_coroutine_threadsafe(
+                        ask(peer, source.content), worker.loop.asyncio_loop
+                    )
+                    parts = asked.result()
+                except OSError:
+                    continue
+                if parts is not None:
+                    return Encoded(*parts)
+        if source.durable and store is not None:
+            try:
+                return store.get(source.content)
+            except StoreError as error:
+                raise InputLostError(source.content) from error
+        raise InputLostError(source.content)
+
+    return find

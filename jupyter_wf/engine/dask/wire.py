@@ -1,0 +1,137 @@
+"""How attempts, answers and values travel: tuples, pickled, with large buffers beside them.
+
+Frozen dataclasses take several times longer to pickle than the tuples of what is in them, and a
+task's code travels to each worker once, not with every attempt.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+from dask.sizeof import sizeof
+from distributed.protocol import to_serialize
+
+from jupyter_wf.encodings import Encoded
+from jupyter_wf.engine.abc import Job
+from jupyter_wf.engine.signals import Attempt, Failed, Finished, Missing, Source, Stimulus
+from jupyter_wf.events import Failure
+from jupyter_wf.graph import Call, Code, Requirements
+from jupyter_wf.records import Stored
+
+#: Bytes from which a buffer is not copied into the message.
+ASIDE = 64_000
+PLAIN = Requirements()
+
+
+def pack(thing: Any) -> dict[str, Any]:
+    """Make a message of anything that pickles; large arrays in it are not copied."""
+    aside: list[Any] = []
+
+    def keep_inside(buffer: pickle.PickleBuffer) -> bool:
+        view = np.frombuffer(buffer, dtype=np.uint8)
+        if view.nbytes < ASIDE:
+            return True
+        aside.append(to_serialize(view))
+        return False
+
+    head = pickle.dumps(thing, protocol=5, buffer_callback=keep_inside)
+    return {"head": head, "aside": aside}
+
+
+def unpack(message: dict[str, Any]) -> Any:
+    """Return what was packed; arrays in it that are large share memory with the message."""
+    return pickle.loads(message["head"], buffers=message["aside"])
+
+
+def code_id(code: Code) -> tuple[str, str, int, str]:
+    """Return what tells codes apart that must be sent apart, tracebacks included."""
+    return code.fingerprint, code.filename, code.first_line, code.source
+
+
+def attempt_out(attempt: Attempt, code: int) -> tuple[Any, ...]:
+    """Turn an attempt into a tuple; `code` is the number under which its code was sent."""
+    job = attempt.job
+    requirements = job.requirements
+    return (
+        attempt.serial,
+        attempt.number,
+        attempt.recipe,
+        attempt.sources,
+        attempt.run,
+        code,
+        job.key,
+        job.name,
+        None if job.call is None else (job.call.digest, job.call.payload),
+        job.inputs,
+        job.outputs,
+        None if requirements == PLAIN else requirements.partition,
+    )
+
+
+def attempt_in(parts: tuple[Any, ...], codes: dict[int, Code]) -> Attempt:
+    """Turn such a tuple back into an attempt."""
+    serial, number, recipe, sources, run, code, key, name, call, inputs, outputs, partition = parts
+    requirements = PLAIN if partition is None else Requirements(partition=partition)
+    job = Job(key, name, codes[code], Call(*call) if call else None, inputs, outputs, requirements)
+    sources = tuple([Source(*source) for source in sources])
+    return Attempt(serial, number, job, recipe, sources, run)
+
+
+def encoded_out(value: Encoded) -> tuple[Any, ...]:
+    """Turn an encoded value into a tuple."""
+    return value.kind, value.text, value.leaves, value.nbytes, value.summary, value.id
+
+
+def answer_out(answer: Stimulus, small: tuple[Encoded, ...]) -> tuple[Any, ...]:
+    """Turn an answer, and the small values that go with it, into a tuple."""
+    match answer:
+        case Finished():
+            near = {value.id: value for value in small}
+            outputs = [
+                encoded_out(near[one.id])
+                if one.id in near
+                else (one.id, one.kind, one.nbytes, one.summary)
+                for one in answer.outputs
+            ]
+            return (
+                answer.nonce,
+                answer.serial,
+                outputs,
+                answer.seconds,
+                answer.cpu,
+                answer.grown,
+                answer.loaded,
+            )
+        case Failed():
+            failure = answer.failure
+            told = (failure.type, failure.message, failure.traceback, failure.lines)
+            return answer.nonce, answer.serial, told
+        case Missing():
+            return answer.nonce, answer.serial, answer.contents, ()
+    raise TypeError(f"{type(answer).__name__} is not an answer.")
+
+
+def answer_in(parts: tuple[Any, ...]) -> tuple[Stimulus, list[Encoded]]:
+    """Turn such a tuple back into an answer and values."""
+    if len(parts) == 3:
+        return Failed(parts[0], parts[1], Failure(*parts[2])), []
+    if len(parts) == 4:
+        return Missing(parts[0], parts[1], parts[2]), []
+    nonce, serial, outputs, *rest = parts
+    small: list[Encoded] = []
+    stored: list[Stored] = []
+    for output in outputs:
+        if len(output) == 4:
+            stored.append(Stored(*output))
+        else:
+            value = Encoded(*output)
+            small.append(value)
+            stored.append(value.stored)
+    return Finished(nonce, serial, tuple(stored), *rest), small
+
+
+@sizeof.register(Encoded)
+def _size(value: Encoded) -> int:
+    return 200 + value.nbytes
