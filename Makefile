@@ -11,7 +11,7 @@ NAME ?=
 BIN := .venv/bin
 
 # Editable installs see changed code by themselves; these change what must be installed.
-SETUP := pyproject.toml constraints.txt scripts/install.py $(wildcard jupyter-config/*/*)
+SETUP := pyproject.toml constraints.txt scripts/install.py
 BENCHMARKS := $(filter-out harness __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .PHONY: help

@@ -87,3 +87,10 @@ def test_its_twin_in_plain_python_runs(tmp_path: Path) -> None:
     first = run([str(path)], tmp_path)
     assert re.fullmatch(r"\[[\d. ]+\]\n", first)
     assert run([str(path)], tmp_path) == first
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = set(re.findall(r"`((?:[\w.-]+/)*[a-z_]+\.py)`", page.read_text("utf-8")))
+    files = [f"/{file.relative_to(ROOT)}" for file in ROOT.glob("[a-z]*/**/*.py")]
+    assert not {name for name in named if not any(file.endswith(f"/{name}") for file in files)}
