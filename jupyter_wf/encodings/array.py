@@ -101,7 +101,13 @@ def node(value: Any, writer: Writer) -> Any:
         return {"scalar": writer.leaf(leaf_of(np.asarray(value)))}
     if isinstance(value, np.ndarray):
         return {"array": writer.leaf(leaf_of(np.asarray(value)))}
+    import jax
+
     try:
+        if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+            data = np.asarray(jax.random.key_data(value))
+            name = str(jax.random.key_impl(value))
+            return {"array": writer.leaf(leaf_of(data)), "jax": True, "key": name}
         host = np.asarray(value)
     except Exception as error:
         raise Untyped(f"a JAX array without a host copy ({type(error).__name__})") from error
@@ -121,7 +127,8 @@ def value(tag: str, node: dict[str, Any], reader: Reader) -> Any:
     if leaf.dtype.itemsize > 4:
         with jax.enable_x64(True):
             return jax.numpy.asarray(leaf)
-    return jax.numpy.asarray(leaf)
+    array = jax.numpy.asarray(leaf)
+    return jax.random.wrap_key_data(array, impl=node["key"]) if "key" in node else array
 
 
 def summary(value: Any, _: Callable[[Any], str]) -> str:
@@ -135,6 +142,8 @@ def summary(value: Any, _: Callable[[Any], str]) -> str:
 
 
 def _shown(dtype: Any) -> str:
+    if not isinstance(dtype, np.dtype):
+        return str(dtype.name)  # JAX's own, such as key<fry>.
     if dtype.names is not None:
         return f"records of {', '.join(dtype.names[:4])}{', …' if len(dtype.names) > 4 else ''}"
     return {"U": "text", "S": "bytes", "V": "raw"}.get(dtype.char, str(dtype.name))

@@ -171,6 +171,14 @@ def test_a_jax_array_stays_one(dtype: str) -> None:
     assert encoded.id != encode(np.asarray(array)).id
 
 
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
+def test_random_keys_stay_keys(impl: str) -> None:
+    keys = jax.random.split(jax.random.key(7, impl=impl), 3)
+    back = decode(encode(keys, pickle=False))
+    assert back.dtype == keys.dtype
+    assert jax.random.key_data(back).tolist() == jax.random.key_data(keys).tolist()
+
+
 def test_a_jax_array_under_trace_has_no_identity() -> None:
     with pytest.raises(FingerprintError, match="Tracer has no stable identity"):
         jax.jit(lambda x: len(encode(x, pickle=False).id))(1.0)

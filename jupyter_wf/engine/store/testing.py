@@ -1,7 +1,5 @@
 """The promise of a store as tests: subclass `StoreTests` and define its two fixtures."""
 
-# ruff: noqa: D102 - the names of the tests say what they check
-
 from __future__ import annotations
 
 import math
