@@ -35,8 +35,13 @@ def label(walker: Walker, cls: type, name: str, user: str) -> str:
     found = None if walker.is_home(cls.__module__) else walker.foreign(cls, name, user)
     if found is not None:
         return found
+    chosen = walker.reserve(cls, f"class {cls.__name__}")
+    walker.later(chosen, functools.partial(_written, walker, cls))
+    return chosen
+
+
+def _written(walker: Walker, cls: type) -> str:
     shown = cls.__name__
-    chosen = walker.reserve(cls, f"class {shown}")
     who = f"Class {shown!r}"
     written = [walker.token(base, base.__name__, who) for base in cls.__bases__]
     if type(cls) is not type:
@@ -50,8 +55,7 @@ def label(walker: Walker, cls: type, name: str, user: str) -> str:
         found = _member(walker, cls, value, f"{shown}.{member}", who)
         if found is not None:
             written.append(f"{member} = {found}")
-    walker.parts[chosen] = digest("class", *written)
-    return chosen
+    return digest("class", *written)
 
 
 def _members(cls: type) -> Iterator[tuple[str, Any]]:
@@ -94,7 +98,7 @@ def _member(walker: Walker, cls: type, value: Any, name: str, user: str) -> str 
             return None
         if walker.is_home_function(value):
             return walker.code(value, f"Method {name!r}")
-    return walker.apart(value, name, user)
+    return walker.token(value, name, user)
 
 
 def _generated(walker: Walker, cls: type, method: types.FunctionType) -> bool:

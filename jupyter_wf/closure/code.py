@@ -159,9 +159,8 @@ def value_digest(value: object, *, name: str = "value", user: str = "A task") ->
     """
     walker = Walker()
     token = walker.token(value, name, user)
-    if not walker.parts:
-        return digest("value", token)
-    return digest("value", token, combine(walker.parts.items()))
+    parts = walker.finish()
+    return digest("value", token, combine(parts.items())) if parts else digest("value", token)
 
 
 def _home(function: object) -> tuple[str, ...]:
@@ -173,4 +172,4 @@ def _home(function: object) -> tuple[str, ...]:
 
 
 def _finish(walker: Walker, extra: Parts) -> Parts:
-    return tuple(sorted({**walker.parts, "Python": PYTHON}.items())) + tuple(extra)
+    return tuple(sorted({**walker.finish(), "Python": PYTHON}.items())) + tuple(extra)

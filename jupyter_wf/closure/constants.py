@@ -16,6 +16,7 @@ import functools
 import sys
 import types
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.closure import packages
@@ -39,10 +40,6 @@ def token(walker: Walker, value: Any, name: str, user: str) -> str:
     if kind in _PLAIN:
         return f"{kind.__name__} {hex(value) if kind is int else repr(value)}"
     if id(value) in walker.active:
-        # A cached or compiled function that calls itself comes back here by way of its own code.
-        again = walker.label_of(getattr(value, "__wrapped__", None))
-        if again is not None:
-            return f"again(<{again!r}>)"
         raise FingerprintError(f"{user} uses {name!r}, which contains itself. Break the circle.")
     walker.active.add(id(value))
     try:
@@ -69,6 +66,9 @@ def _fields(walker: Walker, items: Iterable[tuple[str, Any]], name: str, user: s
 def _container(walker: Walker, value: Any, name: str, user: str) -> str:
     kind = type(value)
     if kind is tuple or kind is list:
+        if all(type(entry) in _PLAIN for entry in value):
+            with suppress(ValueError):  # Python won't print an int of thousands of digits
+                return f"{kind.__name__} {value!r}"
         return f"{kind.__name__}({', '.join(_each(walker, value, name, user))})"
     if kind is dict:
         # The order of a dict shows when it is iterated over, so it is part of what the dict is.

@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any, TypeAlias
 
@@ -54,6 +56,7 @@ class Walker(Notes):
         self.active: set[int] = set()
         self.mutable: list[tuple[object, str, str, str]] = []
         self._watched = False
+        self._todo: deque[tuple[str, Callable[[], str]]] = deque()
         self._modules: dict[str, str] = {}
 
     def unchanged(self) -> bool:
@@ -69,6 +72,17 @@ class Walker(Notes):
             return False
         finally:
             self._watched = False
+
+    def later(self, label: str, write: Callable[[], str]) -> None:
+        """Put off walking a definition, so that no chain of them is too long."""
+        self._todo.append((label, write))
+
+    def finish(self) -> dict[str, str]:
+        """Walk what was put off; return the parts."""
+        while self._todo:
+            label, write = self._todo.popleft()
+            self.parts[label] = write()
+        return self.parts
 
     # -- what a name stands for ----------------------------------------------------------------
 
@@ -90,14 +104,6 @@ class Walker(Notes):
             return self.label_of(value) or classes.label(self, value, name, user)
         return None
 
-    def apart(self, value: object, name: str, user: str) -> str:
-        """Say what a value is that belongs to a definition, not to another value."""
-        watched, self._watched = self._watched, False
-        try:
-            return self.token(value, name, user)
-        finally:
-            self._watched = watched
-
     def watch(self, value: object, name: str, user: str, write: Writer) -> str:
         """Say what a value is that may change in place, and remember to look at it again."""
         watched, self._watched = self._watched, True
@@ -115,7 +121,7 @@ class Walker(Notes):
         found = self.definition(value, name, user)
         if found is None:
             kind = "callable" if callable(value) else "constant"
-            token = self.apart(value, name, user)
+            token = constants.token(self, value, name, user)
             found = self.add(label or f"{kind} {name}", digest(token))
         obvious = found in (label, *(f"{kind} {name}" for kind in _OBVIOUS))
         return "" if obvious else f"{name}={found}"
@@ -135,11 +141,11 @@ class Walker(Notes):
     def function(self, function: FunctionType, name: str, user: str) -> str:
         """Label of a function."""
         if not self.is_home_function(function):
-            return self.foreign(function, name, user) or self.made(function)
+            return self.foreign(function, name, user) or self.made(function, name, user)
         own = function.__code__.co_name
         shown = name if own == "<lambda>" else own
         label = self.reserve(function, f"function {shown}")
-        self.parts[label] = self.code(function, f"Function {shown!r}")
+        self.later(label, partial(self.code, function, f"Function {shown!r}"))
         return label
 
     def code(self, function: FunctionType, user: str) -> str:
@@ -253,11 +259,17 @@ class Walker(Notes):
                 return f"{self.module(str(module), None, user, name)}:{module}.{qualname}"
         return None
 
-    def made(self, function: FunctionType) -> str:
+    def made(self, function: FunctionType, name: str, user: str) -> str:
         """Label of a function that a module's code made: what made it, and what it was given."""
         module, own = str(function.__globals__["__name__"]), function.__code__.co_qualname
         label = self.reserve(function, f"function {own} of {module}")
-        user = f"Function {own!r}"
-        source = self.module(module, None, user, own)
-        self.parts[label] = digest("made", source, *sorted(self.outside(function, user)))
+        source = self.module(module, None, user, name)
+        try:
+            given = self.outside(function, f"Function {own!r}")
+        except FingerprintError as error:
+            raise FingerprintError(
+                f"{user} uses {name!r}, which {module} made of something that has no stable "
+                f"identity: {error}"
+            ) from error
+        self.parts[label] = digest("made", source, *sorted(filter(None, given)))
         return label

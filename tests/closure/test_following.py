@@ -150,3 +150,11 @@ def test_another_task_counts_by_its_function() -> None:
     source += "def task():\n    return other"
     assert differing(source, source.replace("cpus=1", "cpus=2")) == set()
     assert differing(source, source.replace("return 1", "return 2")) == {"function other"}
+
+
+def test_a_long_chain_of_helpers_has_a_fingerprint() -> None:
+    cell = "".join(f"def f{i}(x): return f{i + 1}(x)\n" for i in range(120))
+    cell += "def f120(x): return x\ndef task(): return f0(1)\n"
+    assert differing(cell, cell.replace("f120(x): return x", "f120(x): return -x")) == {
+        "function f120"
+    }
