@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from jupyter_wf.closure import function_code, value_digest
+from jupyter_wf.closure import FunctionCode, value_digest
 from jupyter_wf.context import current as running
 from jupyter_wf.errors import CaptureError, WorkflowError
 from jupyter_wf.fingerprint import task_key
@@ -33,6 +33,7 @@ class TaskFunction:
         self.requirements = requirements
         self.outputs = outputs
         self._function = function
+        self._code = FunctionCode(function)
         self._signature = inspect.signature(function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -42,7 +43,7 @@ class TaskFunction:
     @property
     def code(self) -> Code:
         """What it does, fingerprinted with all that it uses."""
-        return function_code(self._function)
+        return self._code()
 
     def invoke(self, *args: Any, **kwargs: Any) -> Any:
         """Add a call to the active workflow, start it, and return at once.
