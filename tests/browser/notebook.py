@@ -111,11 +111,13 @@ class Notebook:
             )
         )
 
-    def find(self, text: str) -> int:
-        """Return the position of the one cell whose source contains `text`."""
-        found = [i for i, source in enumerate(self.sources()) if text in source]
-        assert len(found) == 1, f"{len(found)} cells contain {text!r}"
-        return found[0]
+    def find(self, cell_id: str) -> int:
+        """Return the position of the cell with this id."""
+        ids = self.page.evaluate(
+            """() => window.jupyterapp.shell.currentWidget.content.widgets
+                   .map(cell => cell.model.sharedModel.id)"""
+        )
+        return list(ids).index(cell_id)
 
     def set_source(self, index: int, text: str) -> None:
         """Replace the source of a cell, as typing would."""

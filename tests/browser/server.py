@@ -5,36 +5,21 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-FIRST_PORT = 18300
 QUIET = {
     "@jupyterlab/apputils-extension:notification": {
         "fetchNews": "false",
         "checkForUpdates": False,
     },
 }
-
-
-def free_port(first: int = FIRST_PORT) -> int:
-    """Return the first port from `first` on that nobody listens to on loopback."""
-    for port in range(first, first + 500):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError(f"No free port between {first} and {first + 500}.")
 
 
 @dataclass
@@ -44,7 +29,6 @@ class LabServer:
     url: str
     token: str
     root: Path
-    log: Path
     process: subprocess.Popen[bytes]
 
     @classmethod
@@ -59,11 +43,11 @@ class LabServer:
             target = settings / package / f"{name}.jupyterlab-settings"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(json.dumps(values))
-        port, token = free_port(), secrets.token_hex(16)
+        token = secrets.token_hex(16)
         command = [
             *(sys.executable, "-m", "jupyterlab", "--no-browser"),
-            *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
-            *("--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={root}"),
+            # Port 0: the system chooses, so that no other server can come between.
+            *("--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={root}"),
             *(f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True"),
             *(["--allow-root"] if os.name == "posix" and os.geteuid() == 0 else []),
         ]
@@ -71,27 +55,12 @@ class LabServer:
             process = subprocess.Popen(
                 command, env=_environment(home), cwd=home, stdout=out, stderr=out, stdin=-3
             )
-        server = cls(f"http://127.0.0.1:{port}", token, root, log, process)
         try:
-            server._wait(timeout)
-        except BaseException:
-            server.stop()
-            raise
-        return server
-
-    def _wait(self, timeout: float) -> None:
-        request = urllib.request.Request(
-            f"{self.url}/api/status", headers={"Authorization": f"token {self.token}"}
-        )
-        end = time.monotonic() + timeout
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                with urllib.request.urlopen(request, timeout=5):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        tail = self.log.read_text(errors="replace")[-3000:]
-        raise RuntimeError(f"JupyterLab did not answer at {self.url}.\n{tail}")
+            url = _answering(process, home / "runtime", token, timeout)
+        except BaseException as error:
+            cls("", token, root, process).stop()
+            raise RuntimeError(log.read_text(errors="replace")[-3000:]) from error
+        return cls(url, token, root, process)
 
     def stop(self) -> None:
         """End the server, its kernels and all that they started."""
@@ -106,6 +75,23 @@ class LabServer:
         for survivor in alive:
             survivor.kill()
         psutil.wait_procs(alive, timeout=5)
+
+
+def _answering(process: subprocess.Popen[bytes], runtime: Path, token: str, timeout: float) -> str:
+    """Return the address of a server once it answers; it writes it to its runtime folder."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end and process.poll() is None:
+        for file in runtime.glob("jpserver-*.json"):
+            try:
+                url = f"http://127.0.0.1:{json.loads(file.read_text())['port']}"
+                headers = {"Authorization": f"token {token}"}
+                status = urllib.request.Request(f"{url}/api/status", headers=headers)
+                with urllib.request.urlopen(status, timeout=5):
+                    return url
+            except (ValueError, OSError):
+                continue  # half written, or not listening yet
+        time.sleep(0.1)
+    raise TimeoutError(f"JupyterLab did not answer within {timeout:g} s.")
 
 
 def descendants(pid: int) -> list[psutil.Process]:

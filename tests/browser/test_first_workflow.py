@@ -1,0 +1,103 @@
+"""The first tutorial, as a person goes through it: run, edit, bring up to date, restart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import pytest
+from playwright.sync_api import Page
+
+from .conftest import Open
+from .notebook import ROOT, Notebook, wait_until
+from .states import States
+from .traffic import Traffic
+
+TUTORIAL = ROOT / "notebooks" / "01-first-workflow.ipynb"
+TASKS = ("load", "clean", "split", "compress", "neighbours", "machine", "compare", "draw")
+EDITED = "neighbours"
+DEPENDENTS = ("compare", "draw")
+UNTOUCHED = tuple(task for task in TASKS if task not in (EDITED, *DEPENDENTS))
+LIMIT = 200_000
+DONE = ("stored", "cached")
+
+
+def shown(notebook: Notebook, task: str) -> str | None:
+    """Return the state that a task's live card shows; None if there is none."""
+    cards = notebook.output(notebook.find(task)).locator(".jp-wf-card")
+    return cards.first.get_attribute("data-state") if cards.count() == 1 else None
+
+
+def wait_shown(
+    notebook: Notebook, tasks: Iterable[str], states: Collection[str], timeout: float = 120
+) -> None:
+    """Wait until the cards of all `tasks` show one of `states`."""
+    what = f"the cards of {', '.join(tasks)} show {' or '.join(states)}"
+    wait_until(lambda: all(shown(notebook, task) in states for task in tasks), timeout, what)
+
+
+def executions(notebook: Notebook) -> dict[str, int]:
+    """Return how often each task's body ran, as the worker processes count it."""
+    counts: dict[str, int] = notebook.kernel_eval(
+        "dict(__import__('jupyter_wf').current().engine.executions())"
+    )
+    return counts
+
+
+def in_order(wanted: tuple[str, ...], seen: list[str]) -> bool:
+    """Whether `wanted` occurs in `seen` in this order, perhaps with others between."""
+    rest = iter(seen)
+    return all(state in rest for state in wanted)
+
+
+@pytest.mark.timeout(600)
+def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> None:
+    notebook = open_notebook(TUTORIAL)
+    page.evaluate("jupyterapp.commands.execute('editmenu:clear-all')")
+    states = States(page)
+
+    # Run everything, cell by cell.
+    notebook.run_all()
+    wait_shown(notebook, TASKS, DONE)
+    assert executions(notebook) == dict.fromkeys(TASKS, 1)
+    for task in TASKS:
+        assert in_order(("running", "stored"), states.cards()[task]), (task, states.cards())
+    assert "'neighbours': 10, 'machine': 5" in notebook.output_text(notebook.find("scores"))
+
+    # Edit one cell and run it alone: it runs, what reads it turns stale, the rest is untouched.
+    states.forget()
+    index = notebook.find(EDITED)
+    source = notebook.sources()[index]
+    assert source.count("_distances, 5)") == 1
+    notebook.set_source(index, source.replace("_distances, 5)", "_distances, 3)"))
+    notebook.run_cell(index)
+    wait_shown(notebook, [EDITED], DONE)
+    wait_shown(notebook, DEPENDENTS, ["stale"])
+    wait_shown(notebook, UNTOUCHED, DONE, timeout=5)
+    assert executions(notebook) == dict.fromkeys(TASKS, 1) | {EDITED: 2}
+    plan = notebook.find("plan")
+    notebook.run_cell(plan)
+    text = notebook.output_text(plan)
+    for task in TASKS:
+        _, action, *_ = next(line.split() for line in text.splitlines() if line.startswith(task))
+        assert action == ("run" if task in DEPENDENTS else "cached"), text
+
+    # Bring everything up to date: exactly the dependents run, and the live graph shows it.
+    notebook.run_cell(notebook.find("run"))
+    wait_shown(notebook, DEPENDENTS, DONE)
+    ran = {EDITED: 2} | dict.fromkeys(DEPENDENTS, 2)
+    assert executions(notebook) == dict.fromkeys(TASKS, 1) | ran
+    for task in DEPENDENTS:
+        assert in_order(("stale", "running", "stored"), states.cards()[task]), states.cards()
+    notebook.run_cell(notebook.find("scores"))
+    assert "'neighbours': 7, 'machine': 5" in notebook.output_text(notebook.find("scores"))
+
+    # Restart, run everything: the workers have nothing to do.
+    saved = notebook.save()
+    assert saved["cells"][index]["outputs"], "a card is saved with the notebook"
+    notebook.restart()
+    notebook.run_all()
+    wait_shown(notebook, TASKS, ["cached"])
+    assert executions(notebook) == {}
+    notebook.save()
+    assert notebook.path.stat().st_size < LIMIT
+    traffic.assert_clean()
