@@ -34,7 +34,7 @@ check: .venv/.dev ## format, lint, types, import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 
 .PHONY: bench
 bench: .venv/.dev ## the benchmarks, or NAME=… one of them; figures go to benchmarks/results
