@@ -8,9 +8,12 @@ along one more axis, bfloat16 and its like as unsigned integers.
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -78,7 +81,7 @@ def read(node: Any) -> Encoded:
         tree = about.get("tree")
         text = to_text(tree) if "tree" in about else node["tree"][...].tobytes().decode("ascii")
     leaves = tuple(
-        _restored(array[...], dtype_of(name))
+        _restored(_read_array(array), dtype_of(name))
         for array, name in zip(arrays, about["dtypes"], strict=True)
     )
     nbytes = len(text) + sum(leaf.nbytes for leaf in leaves)
@@ -148,9 +151,7 @@ def _write_chunks(path: Path, view: Leaf, chunks: tuple[int, ...], codec: Zstd |
     size = math.prod(chunks) * view.dtype.itemsize
 
     def write_one(position: tuple[int, ...]) -> None:
-        part = np.ascontiguousarray(
-            view[tuple(slice(p * c, (p + 1) * c) for p, c in zip(position, chunks, strict=True))]
-        )
+        part = np.ascontiguousarray(view[_selection(position, chunks)])
         data = raw_bytes(part)
         if len(data) < size:
             data = bytes(data).ljust(size, b"\0")
@@ -158,9 +159,45 @@ def _write_chunks(path: Path, view: Leaf, chunks: tuple[int, ...], codec: Zstd |
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data if codec is None else codec.encode(data))
 
-    grid = [math.ceil(n / c) for n, c in zip(view.shape, chunks, strict=True)]
+    _for_each_chunk(write_one, view.shape, chunks)
+
+
+def _read_array(array: Any) -> Leaf:
+    """Read an array; one that isn't compressed straight into its memory, which halves the time."""
+    if not isinstance(array.store, LocalStore) or array.compressors:
+        return np.asarray(array[...])
+    whole = np.empty(array.shape, dtype=array.dtype)
+    size = math.prod(array.chunks) * array.dtype.itemsize
+    path = array.store.root / array.path
+
+    def read_one(position: tuple[int, ...]) -> None:
+        part = whole[_selection(position, array.chunks)]
+        with path.joinpath("c", *map(str, position)).open("rb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_size != size or _fill(file, raw_bytes(part)):
+                raise CorruptValueError(f"Chunk {position} of {path} does not have {size} bytes.")
+
+    _for_each_chunk(read_one, array.shape, array.chunks)
+    return whole
+
+
+def _fill(file: io.FileIO, room: memoryview) -> int:
+    """Read until there is no more room, or no more to read; return the room left."""
+    while room and (count := file.readinto(room)):
+        room = room[count:]
+    return len(room)
+
+
+def _selection(position: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[Any, ...]:
+    slices = [slice(p * c, (p + 1) * c) for p, c in zip(position, chunks, strict=True)]
+    return (*slices, ...)  # Without the dots, an array of no dimensions would give a copy.
+
+
+def _for_each_chunk(
+    do: Callable[[tuple[int, ...]], None], shape: tuple[int, ...], chunks: tuple[int, ...]
+) -> None:
+    grid = [math.ceil(n / c) for n, c in zip(shape, chunks, strict=True)]
     with ThreadPoolExecutor(min(8, max(1, math.prod(grid)))) as pool:
-        list(pool.map(write_one, np.ndindex(*grid)))
+        list(pool.map(do, np.ndindex(*grid)))
 
 
 def pays(leaf: Leaf) -> bool:
