@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from jupyter_wf.formats.drawing import HEADER, ROW, Drawing, Node, draw
+from jupyter_wf.formats.drawing import HEADER, ROW, Node, Wire, draw, text_width
 from jupyter_wf.formats.looks import LOOKS, look, tones
 from jupyter_wf.graph import Graph
 
@@ -34,11 +34,12 @@ STYLE = (
     f"{_S} .wf-dot{{fill:var(--wf-line)}}"
     f"{_S} .wf-pill{{fill:var(--wf-pill);stroke:var(--wf-line);stroke-width:1}}"
     f"{_S} .wf-lost .wf-pill{{stroke:var(--wf-tone);stroke-dasharray:3 2}}"
+    f"{_S} .wf-speck{{fill:var(--wf-tone);opacity:.75}}"
     f"{_S} .wf-value{{fill:var(--wf-ink);font-size:11px;text-anchor:middle}}"
 )
 
 
-def to_svg(graph: Graph, states: Mapping[str, str] | None = None) -> str:
+def to_svg(graph: Graph, states: Mapping[str, str] | None = None, *, detail: bool = True) -> str:
     """Draw a graph.
 
     Parameters
@@ -46,6 +47,8 @@ def to_svg(graph: Graph, states: Mapping[str, str] | None = None) -> str:
     graph : Graph
     states : mapping, optional
         Name of the task → the state to show; a task without one is shown as ``new``.
+    detail : bool
+        Without it a task is a patch of colour with its name as a tooltip, and the file a quarter.
 
     Returns
     -------
@@ -54,18 +57,24 @@ def to_svg(graph: Graph, states: Mapping[str, str] | None = None) -> str:
     """
     states = states or {}
     drawing = draw(graph)
-    parts = [_head(graph, states, drawing)]
-    parts += [
-        f'<path class="wf-wire" data-from="{escape(wire.source)}" data-to="{escape(wire.target)}" '
-        f'data-data="{escape(wire.data)}" d="{_curve(wire.points)}"/>'
-        for wire in drawing.wires
-    ]
+    own = {name: state for name, state in states.items() if name in graph.tasks}
+    text = f"Workflow of {summary(own, len(graph.tasks))}"
+    parts = [_head(text, drawing.width, drawing.height)]
+    parts += [_wire(wire, detail=detail) for wire in drawing.wires]
     for node in drawing.nodes:
         if node.kind == "task":
-            parts.append(_task(node, states.get(node.name, "new")))
+            state = states.get(node.name, "new")
+            parts.append(_task(node, state) if detail else _speck(node, state))
         else:
             parts.append(_value(node, lost=graph.data[node.name].orphan))
     return "\n".join([*parts, "</svg>\n"])
+
+
+def caption(text: str) -> str:
+    """Return a picture that holds one line of text, where a graph can't be drawn."""
+    width = text_width(text, 13) + 34
+    line = f'<text class="wf-name" x="16" y="25">{escape(text)}</text>'
+    return "\n".join([_head(text, width, 40), line, "</svg>\n"])
 
 
 def escape(text: str) -> str:
@@ -94,16 +103,31 @@ def _is_xml(point: int) -> bool:
     )
 
 
-def _head(graph: Graph, states: Mapping[str, str], drawing: Drawing) -> str:
-    own = {name: state for name, state in states.items() if name in graph.tasks}
-    text = escape(summary(own, len(graph.tasks)))
-    width, height = _number(drawing.width), _number(drawing.height)
+def _head(text: str, width: float, height: float) -> str:
+    text, wide, high = escape(text), _number(width), _number(height)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="jp-wf-graph" role="img" '
-        f'aria-label="Workflow of {text}" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}">\n<title>Workflow of {text}</title>\n'
-        f"<style>{STYLE}</style>\n"
-        f'<rect class="wf-ground" width="{width}" height="{height}" rx="6"/>'
+        f'aria-label="{text}" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}">\n'
+        f"<title>{text}</title>\n<style>{STYLE}</style>\n"
+        f'<rect class="wf-ground" width="{wide}" height="{high}" rx="6"/>'
+    )
+
+
+def _wire(wire: Wire, *, detail: bool) -> str:
+    ends = (
+        f'data-from="{escape(wire.source)}" data-to="{escape(wire.target)}" '
+        f'data-data="{escape(wire.data)}" '
+        if detail
+        else ""
+    )
+    return f'<path class="wf-wire" {ends}d="{_curve(wire.points)}"/>'
+
+
+def _speck(node: Node, state: str) -> str:
+    return (
+        f'<rect class="wf-speck" data-state="{escape(state)}" x="{_number(node.x)}" '
+        f'y="{_number(node.y)}" width="{_number(node.width)}" height="{_number(node.height)}" '
+        f'rx="7"><title>{escape(node.name)}</title></rect>'
     )
 
 
