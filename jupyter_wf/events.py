@@ -44,8 +44,8 @@ class TaskChanged:
 class TaskComputed:
     """An attempt was accepted: its values exist in memory, and are being written.
 
-    `outputs` are pairs (name within the task, value); `seconds` is the wall time of the body, `cpu` its CPU seconds, `grown` the growth of the
-    worker's resident memory in bytes.
+    `outputs` are pairs (name within the task, value); `seconds` is the wall time of the body, `cpu`
+    its CPU seconds, `grown` the growth of the worker's resident memory in bytes.
     """
 
     time: float

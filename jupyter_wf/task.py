@@ -30,6 +30,7 @@ class TaskFunction:
         outputs: tuple[str, ...] = (RESULT,),
     ) -> None:
         functools.update_wrapper(self, function)
+        self.name = str(getattr(function, "__name__", type(function).__name__))
         self.requirements = requirements
         self.outputs = outputs
         self._function = function
@@ -60,13 +61,13 @@ class TaskFunction:
         """
         if running.get(None) is not None:
             raise WorkflowError(
-                f"{self.__name__}.invoke() was called inside a running task; tasks that submit "
-                f"tasks are not in this release. Call the plain function: {self.__name__}(...)."
+                f"{self.name}.invoke() was called inside a running task; tasks that submit "
+                f"tasks are not in this release. Call the plain function: {self.name}(...)."
             )
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise CaptureError(f"{self.__name__}.invoke(): {error}.") from None
+            raise CaptureError(f"{self.name}.invoke(): {error}.") from None
         flow = current()
         inputs: list[tuple[str, DataHandle]] = []
         arguments = _with_slots((args, kwargs), inputs)
@@ -76,7 +77,7 @@ class TaskFunction:
                     f"{handle.name!r} belongs to another workflow. Pass its value: .get()."
                 )
         code = self.code
-        call = Call(value_digest(arguments), _pickled(self.__name__, arguments))
+        call = Call(value_digest(arguments), _pickled(self.name, arguments))
         keys = flow.keys.data
         key = task_key(
             code.fingerprint, call.digest, [(slot, keys[handle.name]) for slot, handle in inputs]
@@ -103,7 +104,7 @@ class TaskFunction:
         return [self.invoke(*args) for args in calls]
 
     def __repr__(self) -> str:
-        return f"<task {self.__name__}{self._signature}>"
+        return f"<task {self.name}{self._signature}>"
 
 
 def task(
