@@ -117,7 +117,7 @@ _flusher = _Flusher()
 
 
 class _Stream:
-    """Stands in for ``sys.stdout`` or ``sys.stderr``; not an `io` class, for those close on exit."""
+    """Stands in for ``sys.stdout`` or ``sys.stderr``; no `io` class: those close at exit."""
 
     def __init__(self, name: str, under: TextIO) -> None:
         self.stream = name

@@ -35,6 +35,7 @@ from jupyter_wf.events import (
     TaskFailed,
     TaskLog,
     TaskProgress,
+    WorkerSample,
 )
 from jupyter_wf.fingerprint import combine, data_key, source_key, task_key
 from jupyter_wf.graph import Call, Code, Requirements, Slot
@@ -109,7 +110,8 @@ class Watch:
         """Wait for something to be true; fail, with what happened so far, if it never is."""
         with self._changed:
             if not self._changed.wait_for(done, PATIENCE):
-                shown = "\n".join(map(str, self.events[-40:]))
+                told = [e for e in self.events if not isinstance(e, WorkerSample)]
+                shown = "\n".join(map(str, told[-40:]))
                 raise AssertionError(f"Not in {PATIENCE} s. The last events:\n{shown}")
 
     def state(self, job: Job) -> str:

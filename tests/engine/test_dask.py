@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jupyter_wf.engine.abc import Engine
-from jupyter_wf.engine.testing import EngineTests
+from jupyter_wf.engine.testing import EngineTests, Watch, cell, out, wait_for_file
+from jupyter_wf.errors import EngineError
+from jupyter_wf.events import TaskChanged, TaskComputed, TaskFailed, WorkerChanged
 
 pytestmark = pytest.mark.slow
 
@@ -28,3 +34,312 @@ class TestDaskEngine(EngineTests):
         engine = DaskEngine(cluster)
         yield engine
         engine.close()
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "import hashlib\nx = hashlib.pbkdf2_hmac('sha256', b'a', b'b', 2**31 - 1)",
+            "x = sum(range(10**12))",
+        ],
+        ids=["without the GIL", "with the GIL"],
+    )
+    def test_a_task_in_a_long_c_call_is_cancelled(
+        self, engine: Engine, watch: Watch, tmp_path: Any, source: str
+    ) -> None:
+        flag = tmp_path / "began"
+        stuck = cell(
+            f"import pathlib\npathlib.Path({str(flag)!r}).touch()\n{source}",
+            name="stuck",
+            outputs=["x"],
+        )
+        before = cell("x = [1]", name="before", outputs=["x"])
+        engine.submit([before], {})
+        assert watch.end(before) == ["stored"]
+        engine.submit([stuck], {})
+        wait_for_file(flag)
+        victim = next(e.worker for e in watch.of(stuck, TaskChanged) if e.state == "running")
+        engine.cancel([stuck.key])
+        assert watch.end(stuck) == ["cancelled"]
+        watch.until(
+            lambda: any(
+                isinstance(e, WorkerChanged) and e.worker == victim and e.state == "left"
+                for e in watch.events
+            )
+        )
+        after = [
+            cell(f"y = x + [{i}]", name=f"after{i}", inputs=[("x", out(before))], outputs=["y"])
+            for i in range(4)
+        ]
+        engine.submit(after, {})
+        assert watch.end(*after) == ["stored"] * 4
+        assert engine.executions()["before"] <= 1
+
+    def test_a_killed_worker_costs_a_second_run_and_nothing_else(
+        self, engine: Engine, watch: Watch, tmp_path: Any
+    ) -> None:
+        flag = tmp_path / "flag"
+        source = (
+            "import os, pathlib, signal\n"
+            f"flag = pathlib.Path({str(flag)!r})\n"
+            "if not flag.exists():\n    flag.touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+            "y = x + 1"
+        )
+        first = cell("x = 41", name="first", outputs=["x"])
+        lethal = cell(source, name="lethal", inputs=[("x", out(first))], outputs=["y"])
+        engine.submit([first, lethal], {})
+        assert watch.end(first, lethal) == ["stored", "stored"]
+        assert engine.value(out(lethal)) == 42
+        assert watch.of(lethal, TaskComputed)[0].attempt == 2
+
+    def test_a_task_that_kills_every_worker_is_an_error(self, engine: Engine, watch: Watch) -> None:
+        source = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+        job = cell(source, name="killer", outputs=["x"])
+        engine.submit([job], {})
+        assert watch.end(job) == ["error"]
+        assert "3 worker processes died" in watch.of(job, TaskFailed)[0].failure.message
+
+    def test_values_pass_between_workers_without_a_store(
+        self, engine: Engine, tmp_path: Any
+    ) -> None:
+        from jupyter_wf.engine.store import open_store
+
+        watch = Watch()
+        store = open_store("memory://")
+        engine.start(store)
+        engine.subscribe(watch)
+        given = store.put(list(range(100_000)))
+        data = "d" * 40
+        parts = [
+            cell(
+                "import pathlib, time, numpy as np\n"
+                f"here = pathlib.Path({str(tmp_path)!r})\n(here / '{i}').touch()\n"
+                f"while not (here / '{1 - i}').exists(): time.sleep(0.01)\n"
+                f"X = np.full(100_000, {i} + sum(v))",
+                name=f"part{i}",
+                inputs=[("v", data)],
+                outputs=["X"],
+            )
+            for i in range(2)
+        ]
+        join = cell(
+            "s = int((A + B)[0])",
+            name="join",
+            inputs=[("A", out(parts[0])), ("B", out(parts[1]))],
+            outputs=["s"],
+        )
+        engine.submit([*parts, join], {data: given.id})
+        assert watch.end(*parts, join) == ["stored"] * 3
+        assert len({watch.of(part, TaskComputed)[0].worker for part in parts}) == 2
+        assert engine.value(out(join)) == 2 * sum(range(100_000)) + 1
+
+    def test_two_sessions_share_a_cluster(self, cluster: Any, tmp_path: Any) -> None:
+        from jupyter_wf.engine.dask import DaskEngine
+        from jupyter_wf.engine.store import open_store
+
+        sessions = []
+        for name in ("a", "b"):
+            engine, watch = DaskEngine(cluster), Watch()
+            engine.start(open_store(str(tmp_path / name)))
+            engine.subscribe(watch)
+            jobs = [
+                cell(f"import time\ntime.sleep(0.02)\nx = '{name}{i}'", name="n", outputs=["x"])
+                for i in range(100)
+            ]
+            jobs = [replace(job, key=f"{name}{i}{job.key}"[:40]) for i, job in enumerate(jobs)]
+            sessions.append((engine, watch, jobs))
+        try:
+            for engine, _, jobs in sessions:
+                engine.submit(jobs, {})
+            for _, watch, jobs in sessions:
+                assert watch.end(*jobs) == ["stored"] * 100
+            ends = [
+                [e.time for e in w.events if isinstance(e, TaskComputed)] for _, w, _ in sessions
+            ]
+            # Served in turn: the second had begun long before the first was done.
+            assert ends[1][0] < ends[0][-1]
+            assert ends[0][0] < ends[1][-1]
+        finally:
+            for engine, _, _ in sessions:
+                engine.close()
+
+    def test_slots_are_given_back_when_idle(self, cluster: Any, tmp_path: Any) -> None:
+        from distributed import Client
+
+        from jupyter_wf.engine.dask import DaskEngine
+        from jupyter_wf.engine.store import open_store
+
+        engine, watch = DaskEngine(cluster, idle=0.1), Watch()
+        engine.start(open_store(str(tmp_path / "s")))
+        engine.subscribe(watch)
+        job = cell("x = 1", name="one", outputs=["x"])
+        engine.submit([job], {})
+        assert watch.end(job) == ["stored"]
+        with Client(cluster, set_as_default=False) as client:
+            while client.run_on_scheduler(_leases):
+                pass
+            assert client.submit(len, [1, 2, 3]).result(timeout=30) == 3
+        other = cell("x = 2", name="two", outputs=["x"])
+        engine.submit([other], {})
+        assert watch.end(other) == ["stored"]
+        engine.close()
+
+    def test_plain_dask_tasks_get_their_turn(
+        self, cluster: Any, engine: Engine, watch: Watch
+    ) -> None:
+        from distributed import Client
+
+        jobs = [
+            cell(f"import time\ntime.sleep(0.02)\nx = {i}", name=f"n{i}", outputs=["x"])
+            for i in range(400)
+        ]
+        engine.submit(jobs, {})
+        watch.until(lambda: any(isinstance(e, TaskComputed) for e in watch.events))
+        with Client(cluster, set_as_default=False) as client:
+            assert client.submit(len, [1, 2, 3]).result(timeout=60) == 3
+        assert not all(watch.of(job, TaskComputed) for job in jobs[-1:])
+        engine.cancel([job.key for job in jobs])
+
+
+def _leases(dask_scheduler: Any) -> int:
+    return sum(str(key).startswith("wflease") for key in dask_scheduler.tasks)
+
+
+def test_every_listener_is_on_loopback_and_speaks_only_to_its_own(cluster: Any) -> None:
+    import psutil
+    from distributed import Client, Security
+
+    me = psutil.Process()
+    seen: list[tuple[str, int]] = []
+    with Client(cluster, set_as_default=False) as client:
+        client.wait_for_workers(2)
+        for process in [me, *me.children(recursive=True)]:
+            for connection in process.net_connections(kind="inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    seen.append((connection.laddr.ip, connection.laddr.port))
+        assert len(seen) >= 7, "scheduler, two nannies, two workers, and HTTP of three"
+        assert {ip for ip, _ in seen} == {"127.0.0.1"}
+        address = client.scheduler.address
+        assert address.startswith("tls://")
+        workers = [*client.scheduler_info(n_workers=-1)["workers"]]
+    for target in (address, *workers):
+        assert not _greets(target.replace("tls://", "tcp://"), None)
+        assert not _greets(target, Security.temporary())
+        assert _greets(target, cluster.security)
+
+
+def _greets(address: str, security: Any) -> bool:
+    import asyncio
+
+    from distributed.core import connect
+
+    async def greet() -> bool:
+        args = security.get_connection_args("client") if security else {}
+        try:
+            comm = await connect(address, timeout=5, **args)
+            await comm.write({"op": "identity"})
+            return bool(await asyncio.wait_for(comm.read(), 5))
+        except (OSError, TimeoutError):
+            return False
+
+    return asyncio.run(greet())
+
+
+PROGRAM = """
+import sys, time
+from jupyter_wf.engine.dask import DaskEngine
+from jupyter_wf.engine.store import open_store
+from jupyter_wf.engine.testing import Watch, cell, out
+import helper_beside_the_script
+print("main runs", flush=True)
+engine, watch = DaskEngine(workers=1), Watch()
+engine.start(open_store(sys.argv[1]))
+engine.subscribe(watch)
+job = cell("import helper_beside_the_script as h\\nx = h.answer", name="one", outputs=["x"])
+engine.submit([job], {})
+assert watch.end(job) == ["stored"]
+print("value", engine.value(out(job)), flush=True)
+if sys.argv[2] == "stay":
+    sys.stdin.read()
+engine.close()
+"""
+
+
+def test_a_plain_script_needs_no_guard_and_finds_modules_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(PROGRAM)
+    (tmp_path / "helper_beside_the_script.py").write_text("answer = 42\n")
+    done = subprocess.run(
+        [sys.executable, "script.py", "store", "leave"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["main runs", "value 42"], done.stderr
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    import psutil
+
+    (tmp_path / "script.py").write_text(PROGRAM)
+    (tmp_path / "helper_beside_the_script.py").write_text("answer = 42\n")
+    process = subprocess.Popen(
+        [sys.executable, "script.py", "store", "stay"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("value"):
+            break
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+
+
+def test_a_lost_scheduler_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
+    from jupyter_wf.engine.dask import DaskEngine
+    from jupyter_wf.engine.dask.cluster import embedded
+    from jupyter_wf.engine.store import open_store
+
+    cluster = embedded(1)
+    engine, watch = DaskEngine(cluster), Watch()
+    engine.start(open_store(str(tmp_path / "s")))
+    engine.subscribe(watch)
+    done = cell("x = 1", name="done", outputs=["x"])
+    stuck = cell("while True: pass", name="stuck", outputs=["x"])
+    try:
+        engine.submit([done], {})
+        assert watch.end(done) == ["stored"]
+        engine.submit([stuck], {})
+        watch.reach(stuck, "running")
+        cluster.close()
+        assert watch.end(stuck) == ["cancelled"]
+        with pytest.raises(EngineError, match="does not answer any more"):
+            engine.submit([stuck], {})
+        with pytest.raises(EngineError, match="does not answer any more"):
+            engine.value(out(stuck))
+    finally:
+        engine.close()
+
+
+def test_an_address_where_nobody_listens_is_named(tmp_path: Path) -> None:
+    import dask
+
+    from jupyter_wf.engine.dask import DaskEngine
+    from jupyter_wf.engine.store import open_store
+
+    engine, watch = DaskEngine("tcp://127.0.0.1:1"), Watch()
+    engine.start(open_store(str(tmp_path / "s")))
+    engine.subscribe(watch)
+    job = cell("x = 1", name="one", outputs=["x"])
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        engine.submit([job], {})
+        assert watch.end(job) == ["cancelled"]
+    assert "tcp://127.0.0.1:1" in watch.why(job)
+    engine.close()

@@ -93,7 +93,6 @@ class DaskEngine(LiveEngine):
         self._wanted = 0
         self._capacity = 0
         self._since = time.monotonic()
-        self._ours = False
 
     # -- starting ------------------------------------------------------------------------------
 
@@ -115,16 +114,14 @@ class DaskEngine(LiveEngine):
                 self.fail(_start_failed(self._target, error))
 
     def _connect(self) -> None:
-        if isinstance(self._target, Client):
-            client = self._target
-        elif isinstance(self._target, str):
-            client = Client(self._target, security=self._security, set_as_default=False)
-            self._ours = True
-        else:
-            if self._target is None:
-                self._cluster = embedded(self._workers)
-            client = Client(self._cluster or self._target, set_as_default=False)
-            self._ours = True
+        target, security = self._target, self._security
+        if target is None:
+            target = self._cluster = embedded(self._workers)
+        if not isinstance(target, str):
+            # A client of our own, on a loop of our own: others may close theirs at any time.
+            security = security or getattr(target, "security", None)
+            target = getattr(target, "scheduler_address", None) or target.scheduler.address
+        client = Client(target, security=security, set_as_default=False)
         self._client = client
         client.register_plugin(LeasePlugin())
         client.subscribe_topic(f"wf-{self._session}", self._rung)
@@ -149,7 +146,7 @@ class DaskEngine(LiveEngine):
                 lost = None
                 for address, about in identity["workers"].items():
                     self._open(address, about)
-                self._count(identity["workers"].values())
+                await self._count(identity["workers"].values())
                 self._acquire()
                 self._relax()
             else:
@@ -164,13 +161,13 @@ class DaskEngine(LiveEngine):
             self._suspect()
             await asyncio.sleep(LOOK if self._capacity else LOOK / 20)
 
-    def _count(self, workers: Iterable[Mapping[str, Any]]) -> None:
+    async def _count(self, workers: Iterable[Mapping[str, Any]]) -> None:
         """Count the threads of workers that have our plugin."""
         capacity = sum(about["nthreads"] for about in workers if "wf" in about["resources"])
         if capacity > self._capacity == 0 and self._futures:
             # Dask does not look again at what no worker could run when it was submitted.
-            self._client.cancel([*self._futures.values()])
-            self._futures.clear()
+            futures, self._futures = [*self._futures.values()], {}
+            await self._client.cancel(futures, asynchronous=True)
         self._capacity = capacity
 
     def _acquire(self) -> None:
@@ -392,7 +389,7 @@ class DaskEngine(LiveEngine):
             self._starter.join(30)
         if self._loop is not None and self._client.status == "running":
             self._ask(self._leave())
-        if self._client is not None and self._ours:
+        if self._client is not None:
             self._client.close(timeout=2)
         if self._cluster is not None:
             self._cluster.close(timeout=5)

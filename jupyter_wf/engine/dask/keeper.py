@@ -1,4 +1,4 @@
-"""The process that keeps the embedded cluster's nannies: ``python -m jupyter_wf.engine.dask.keeper``.
+"""The process that keeps the embedded cluster's nannies (``python -m …keeper``).
 
 It is told what to do on its standard input, which it then watches: when that closes, the notebook's
 kernel is gone, however it died, and everything here ends at once. Nannies live here and not in the

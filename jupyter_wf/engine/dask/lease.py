@@ -197,7 +197,7 @@ class LeasePlugin(WorkerPlugin):  # type: ignore[misc]
             return found
 
     def hold(self, name: str, store: str | None) -> None:
-        """Sit in a slot and run what comes; return when told to, or when others should be let in."""
+        """Sit in a slot and run what comes, until told to end, or others should be let in."""
         session = self.session(name, store)
         nonce = uuid4().hex
         hands = Hands(session.bench, nonce, session.answer)
