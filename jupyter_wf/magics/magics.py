@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
@@ -34,14 +34,15 @@ class WorkflowMagics:
     ----------
     cell : str or None
         Id of the ``%%task`` cell that runs now.
-    headless : bool
-        Whether ``%%task`` only defines, and shows no card: what runs is decided later.
+    start : callable or None
+        Called with the workflow and a task's name when ``%%task`` has defined it, where no one
+        looks on; None starts it at once and shows its card.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.cell: str | None = None
-        self.headless = False
+        self.start: Callable[[Workflow, str], None] | None = None
 
     @no_var_expand
     @friendly
@@ -59,14 +60,16 @@ class WorkflowMagics:
         )
         task = captured.task
         try:
-            handles = flow.define(task, captured.values, run=not self.headless)
+            handles = flow.define(task, captured.values, run=self.start is None)
         except (StoreError, FingerprintError):
             _find_culprit(captured.values)
             raise
         for (output, _), handle in zip(task.outputs, handles, strict=True):
             self.shell.user_ns[output] = handle
-        if not self.headless:
+        if self.start is None:
             _show_card(flow, task.name)
+        else:
+            self.start(flow, task.name)
         if given.wait and not flow.dry:
             verbs.wait(flow.run(task.name))
 
@@ -89,7 +92,7 @@ class WorkflowMagics:
             )
         else:
             say(tables.task_text(flow, flow.graph.tasks[_task_named(flow, words[0])]))
-            if not self.headless:
+            if self.start is None:
                 _show_card(flow, _task_named(flow, words[0]))
 
     @no_var_expand
