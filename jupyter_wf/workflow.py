@@ -6,6 +6,7 @@ import atexit
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from threading import RLock
@@ -71,6 +72,9 @@ class Workflow:
         self._edits = RLock()  # the graph, the engine, submissions
         self._tokens: list[Any] = []
         self._closed = False
+        setting = settings.get()
+        if setting is not None:
+            setting.apply(self)
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -407,6 +411,38 @@ class Workflow:
         return f"<Workflow: {len(self.graph.tasks)} tasks, revision {self.revision}>"
 
 
+@dataclass(slots=True)
+class Settings:
+    """What workflows made under it take where they are told nothing: the command line's say.
+
+    Parameters
+    ----------
+    engine : callable or None
+        Makes an engine.
+    store : str or None
+        Folder or URL.
+    dry : bool
+        Whether nothing may be computed.
+    made : list of Workflow
+        The workflows made under it.
+    """
+
+    engine: Callable[[], Engine] | None = None
+    store: str | None = None
+    dry: bool = False
+    made: list[Workflow] = field(default_factory=list)
+
+    def apply(self, flow: Workflow) -> None:
+        """Give a new workflow what it was not told, and remember it."""
+        flow.dry = self.dry
+        if self.engine is not None and flow._wanted_engine is None:
+            flow._wanted_engine = self.engine()
+        if self.store is not None and flow._store is None and flow._wanted_store == STORE:
+            flow._wanted_store = self.store
+        self.made.append(flow)
+
+
+settings: ContextVar[Settings | None] = ContextVar("jupyter_wf_settings", default=None)
 _current: ContextVar[Workflow] = ContextVar("jupyter_wf_workflow")
 _default: list[Workflow] = []
 
