@@ -20,7 +20,7 @@ PILL = 24.0
 MOST_PORTS = 6
 LONGEST = 26
 NARROW = frozenset("fijlrtI.,:;'|!()[] ")
-WIDE = frozenset("mwMWABCDEGHKNOQRUVXYZ@%&—…")
+WIDE = frozenset("mwMWABCDEGHKNOQRUVXYZ@%&—…<>=+~#")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def draw(graph: Graph) -> Drawing:
         width = max(46.0, 24 + text_width(shortened(name), 11))
         boxes[f"d:{name}"] = Box(round(width), PILL, PILL / 2)
     for name, own in ports.items():
-        wide = 44 + text_width(shortened(name), 13)
+        wide = 44 + text_width(shortened(name), 14.3)
         outputs = 112 + max((text_width(port.label, 11) for port in own), default=0.0)
         height = HEADER + ROW * max(1, len(own)) + 7
         boxes[f"t:{name}"] = Box(round(max(124.0, wide, outputs)), height, HEADER + ROW / 2)

@@ -82,6 +82,24 @@ function loaded(model) {
   return all.get(version);
 }
 
+// Bokeh reads CSS variables when it paints, so a change of theme needs a new painting.
+function repaintWithTheme(repaint) {
+  let due = [];
+  const watcher = new MutationObserver(() => {
+    due.forEach(clearTimeout);
+    // The attribute changes before the new style sheet is in force, which takes a while.
+    due = [300, 1500].map((delay) => setTimeout(repaint, delay));
+  });
+  watcher.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-jp-theme-light"] });
+  const media = window.matchMedia("(prefers-color-scheme: dark)");
+  media.addEventListener("change", repaint);
+  return () => {
+    due.forEach(clearTimeout);
+    watcher.disconnect();
+    media.removeEventListener("change", repaint);
+  };
+}
+
 export default {
   async render({ model, el }) {
     const root = document.createElement("div");
@@ -95,6 +113,7 @@ export default {
       : text.replaceAll(assets, `${base}panel-preview/static/extensions/panel/`));
     const view = crypto.randomUUID();
     let closed = false;
+    let unwatch = () => {};
     let shown = null;
     let early = [];
     const apply = (message) => shown.doc.apply_json_patch(JSON.parse(local(message.content)));
@@ -119,6 +138,11 @@ export default {
       shown = { views, doc };
       early.forEach(apply);
       early = null;
+      unwatch = repaintWithTheme(() => {
+        for (const model of doc._all_models.values()) {
+          if (model.type === "Figure") model.change.emit();
+        }
+      });
       doc.on_change((event) => {
         if (event.sync === false) return;
         const events = event.events ?? [event];
@@ -130,6 +154,7 @@ export default {
     }
     return () => {
       closed = true;
+      unwatch();
       model.off("msg:custom", heard);
       shown?.views.clear?.();
       shown?.doc.clear?.({ sync: false });
