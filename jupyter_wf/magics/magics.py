@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
 
 from jupyter_wf.encodings import encode
-from jupyter_wf.errors import CaptureError, FingerprintError, StoreError, WorkflowError
+from jupyter_wf.errors import (
+    CaptureError,
+    DoubleProducerError,
+    FingerprintError,
+    StoreError,
+    WorkflowError,
+)
+from jupyter_wf.graph import Task
 from jupyter_wf.handle import DataHandle
 from jupyter_wf.magics import options, tables, verbs
 from jupyter_wf.magics.capture import capture
@@ -64,6 +72,8 @@ class WorkflowMagics:
         except (StoreError, FingerprintError):
             _find_culprit(captured.values)
             raise
+        except DoubleProducerError as error:
+            raise _with_way_out(error, flow, task) from None
         for (output, _), handle in zip(task.outputs, handles, strict=True):
             self.shell.user_ns[output] = handle
         if self.start is None:
@@ -78,7 +88,7 @@ class WorkflowMagics:
     def task_line(self, line: str) -> None:
         """Show a task of this notebook: ``%task NAME``; without a name, list them all.
 
-        To make a task, start a cell with ``%%task`` (two per cent signs).
+        To make a task, start a cell with ``%%task`` (two per cent signs):
         """
         words = options.split(line)
         flow = current()
@@ -125,8 +135,11 @@ class WorkflowMagics:
         }
 
 
-# `%%task?` and `%wf?` show these.
+# `%%task?` and `%wf?` show these, and Shift+Tab on either of %task and %%task the second.
 WorkflowMagics.task_cell.__doc__ = options.parser().format_help()
+WorkflowMagics.task_line.__doc__ = (
+    f"{cleandoc(WorkflowMagics.task_line.__doc__ or '')}\n\n{options.parser().format_help()}"
+)
 WorkflowMagics.wf.__doc__ = verbs.parser().format_help()
 
 
@@ -150,6 +163,19 @@ def _find_culprit(values: Mapping[str, Any]) -> None:
                 f"the body reads `{name}`, which can't be sent to a worker: {error} "
                 f"Or make it inside the task."
             ) from None
+
+
+def _with_way_out(error: DoubleProducerError, flow: Workflow, task: Task) -> DoubleProducerError:
+    """Add the magics that show and remove the other task, whose cell may be long gone."""
+    data = flow.graph.data
+    others = sorted(
+        {data[n].producer or "" for _, n in task.outputs if n in data} - {task.name, ""}
+    )
+    if not others:
+        return error
+    return DoubleProducerError(
+        f"{error} `%task {others[0]}` shows its cell; `%wf remove {others[0]}` takes it out."
+    )
 
 
 def _task_named(flow: Workflow, name: str) -> str:
