@@ -6,9 +6,11 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import nbformat
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -51,6 +53,15 @@ EVAL = """async ([code, expression]) => {
 }"""
 
 
+def write_notebook(path: Path, cells: Mapping[str, str]) -> Path:
+    """Write a notebook with these code cells, by their ids; return its path."""
+    made = [nbformat.v4.new_code_cell(source, id=name) for name, source in cells.items()]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, path)
+    return path
+
+
 class KernelError(Exception):
     """Code run beside the notebook failed in the kernel."""
 
@@ -90,6 +101,17 @@ class Notebook:
             raise KernelError("\n".join(value["traceback"]))
         # The text is the repr of a str that holds JSON.
         return json.loads(_unquote(value["data"]["text/plain"]))
+
+    def reload(self, *, kernel: bool) -> None:
+        """Load the page again, with the same `kernel` or after it was shut down."""
+        if not kernel:
+            self.page.evaluate(
+                """async () => {
+                  await window.jupyterapp.shell.currentWidget.context.sessionContext.shutdown();
+                }"""
+            )
+        self.page.reload()
+        self.wait_ready()
 
     # -- cells ---------------------------------------------------------------------------------
 
@@ -176,6 +198,11 @@ class Notebook:
             index,
         )
         return self.page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{index}"]')
+
+    def show(self, index: int) -> None:
+        """Scroll until the cell's end is at the bottom of the window."""
+        self.cell(index).evaluate("cell => cell.scrollIntoView({block: 'end'})")
+        self.page.wait_for_timeout(500)  # for canvases to be drawn
 
     def output(self, index: int) -> Locator:
         """Return the element that holds a cell's outputs."""

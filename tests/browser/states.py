@@ -37,6 +37,12 @@ WATCH = """() => {
 }"""
 
 
+def in_order(wanted: tuple[str, ...], seen: list[str]) -> bool:
+    """Whether `wanted` occurs in `seen` in this order, perhaps with others between."""
+    rest = iter(seen)
+    return all(state in rest for state in wanted)
+
+
 class States:
     """The states shown, by task, in the order in which they were shown."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 
 import pytest
@@ -9,7 +10,7 @@ from playwright.sync_api import Page
 
 from .conftest import Open
 from .notebook import ROOT, Notebook, wait_until
-from .states import States
+from .states import States, in_order
 from .traffic import Traffic
 
 TUTORIAL = ROOT / "notebooks" / "01-first-workflow.ipynb"
@@ -18,6 +19,11 @@ EDITED = "neighbours"
 DEPENDENTS = ("compare", "draw")
 UNTOUCHED = tuple(task for task in TASKS if task not in (EDITED, *DEPENDENTS))
 LIMIT = 200_000
+# How many different colours each canvas has.
+COLOURS = """canvases => canvases.map(canvas => {
+  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return new Set(new Uint32Array(data.buffer)).size;
+})"""
 DONE = ("stored", "cached")
 
 
@@ -43,10 +49,31 @@ def executions(notebook: Notebook) -> dict[str, int]:
     return counts
 
 
-def in_order(wanted: tuple[str, ...], seen: list[str]) -> bool:
-    """Whether `wanted` occurs in `seen` in this order, perhaps with others between."""
-    rest = iter(seen)
-    return all(state in rest for state in wanted)
+def nodes(notebook: Notebook) -> dict[str, str]:
+    """Return the states that the live graph shows."""
+    drawn = notebook.output(notebook.find("graph")).locator(".wf-stage [data-task]")
+    pairs = drawn.evaluate_all("found => found.map(n => [n.dataset.task, n.dataset.state])")
+    return dict(pairs)
+
+
+def check_workers(notebook: Notebook) -> None:
+    """Check that the view shows each worker's CPU and memory, as figures and as charts."""
+    output = notebook.output(notebook.find("graph"))
+    figures = output.locator(".wf-workers").inner_text()
+    sizes = re.findall(r"([\d.]+) cores · ([\d.]+) (MB|GB)", figures)
+    assert len(sizes) >= 2, figures
+    assert all(unit == "GB" or float(size) > 30 for _, size, unit in sizes), figures
+    colours = output.locator("canvas").evaluate_all(COLOURS)
+    assert sum(count > 3 for count in colours) == 2, f"one chart for CPU, one for memory: {colours}"
+
+
+def take_pictures(notebook: Notebook) -> None:
+    """Photograph Lab with a card and the graph, light and dark."""
+    notebook.page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+    for theme, name in (("JupyterLab Dark", "lab-dark"), ("JupyterLab Light", "lab-light")):
+        notebook.theme(theme)
+        notebook.show(notebook.find("graph"))
+        notebook.screenshot(name, image=True)
 
 
 @pytest.mark.timeout(600)
@@ -63,6 +90,10 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
         assert in_order(("running", "stored"), states.cards()[task]), (task, states.cards())
     assert "'neighbours': 10, 'machine': 5" in notebook.output_text(notebook.find("scores"))
 
+    # The live graph stands in the page, drawn by scripts of this server, with its workers.
+    wait_until(lambda: set(nodes(notebook).values()) == {"stored"}, 60, "the graph is drawn")
+    check_workers(notebook)
+
     # Edit one cell and run it alone: it runs, what reads it turns stale, the rest is untouched.
     states.forget()
     index = notebook.find(EDITED)
@@ -74,12 +105,17 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
     wait_shown(notebook, DEPENDENTS, ["stale"])
     wait_shown(notebook, UNTOUCHED, DONE, timeout=5)
     assert executions(notebook) == dict.fromkeys(TASKS, 1) | {EDITED: 2}
+    states_wanted = dict.fromkeys(TASKS, "stored") | dict.fromkeys(DEPENDENTS, "stale")
     plan = notebook.find("plan")
     notebook.run_cell(plan)
     text = notebook.output_text(plan)
     for task in TASKS:
         _, action, *_ = next(line.split() for line in text.splitlines() if line.startswith(task))
         assert action == ("run" if task in DEPENDENTS else "cached"), text
+
+    # The graph says the same, in both themes.
+    assert nodes(notebook) == states_wanted
+    take_pictures(notebook)
 
     # Bring everything up to date: exactly the dependents run, and the live graph shows it.
     notebook.run_cell(notebook.find("run"))
@@ -88,6 +124,7 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
     assert executions(notebook) == dict.fromkeys(TASKS, 1) | ran
     for task in DEPENDENTS:
         assert in_order(("stale", "running", "stored"), states.cards()[task]), states.cards()
+        assert in_order(("stale", "stored"), states.graph()[task]), states.graph()
     notebook.run_cell(notebook.find("scores"))
     assert "'neighbours': 7, 'machine': 5" in notebook.output_text(notebook.find("scores"))
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from .conftest import Open
-from .notebook import KernelError
+from .notebook import KernelError, write_notebook
 from .traffic import Traffic
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
     """A notebook of two plain cells."""
-    cells = [
-        nbformat.v4.new_code_cell("x = 6", id="one"),
-        nbformat.v4.new_code_cell("print(x * 7)", id="two"),
-    ]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    path = tmp_path / "plain.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
-    return path
+    return write_notebook(tmp_path / "plain.ipynb", {"one": "x = 6", "two": "print(x * 7)"})
 
 
 def test_plain_notebook(plain: Path, open_notebook: Open, traffic: Traffic) -> None:

@@ -1,0 +1,81 @@
+"""What moves in the page while tasks run, and what is left of it without a kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from .conftest import Open
+from .notebook import write_notebook
+from .states import States, in_order
+from .traffic import Traffic
+
+SLOW = """\
+%%task first
+import time
+
+for step in range(20):
+    print("step", step)
+    time.sleep(0.1)
+made = list(range(10))
+"""
+SECOND = """\
+%%task second
+import time
+
+time.sleep(1.5)
+total = sum(made)
+"""
+SCRIPTS = 4000
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A notebook that draws its graph before there are tasks."""
+    cells = {
+        "load-ext": "%load_ext jupyter_wf",
+        "graph": "%wf graph",
+        "first": SLOW,
+        "second": SECOND,
+        "total": "total.get()",
+    }
+    return write_notebook(tmp_path / "small.ipynb", cells)
+
+
+def test_live(small: Path, open_notebook: Open, page: Page, traffic: Traffic) -> None:
+    notebook = open_notebook(small)
+    states = States(page)
+    notebook.run_all()
+    assert notebook.output_text(notebook.find("total")).strip().endswith("45")
+
+    # The drawing followed: nodes came, and changed their states where they stood.
+    nodes = notebook.output(notebook.find("graph")).locator(".wf-stage [data-task]")
+    for task in ("first", "second"):
+        nodes.and_(page.locator(f"[data-task={task}][data-state=stored]")).wait_for()
+        assert in_order(("running", "stored"), states.graph()[task]), states.graph()
+        assert in_order(("running", "stored"), states.cards()[task]), states.cards()
+    assert "step 19" in notebook.output_text(notebook.find("first"))
+    # All scripts came from this server, and none goes into the notebook.
+    traffic.assert_clean()
+    notebook.save()
+    text = notebook.path.read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert max(map(len, text.splitlines())) < SCRIPTS
+
+    # The same kernel after a reload: live again.
+    notebook.reload(kernel=True)
+    card = notebook.output(notebook.find("second")).locator(".jp-wf-card")
+    card.and_(page.locator("[data-state=stored]")).wait_for()
+
+    # Without it: one static card, and no word of a broken widget.
+    notebook.reload(kernel=False)
+    for task in ("first", "second"):
+        output = notebook.output(notebook.find(task))
+        output.locator(".jp-wf-static").wait_for()
+        assert f"{task}: stored" in output.inner_text()
+        assert "rror displaying widget" not in output.inner_text()
+    assert page.locator(".jp-wf-live").count() == 0
+    assert notebook.output(notebook.find("graph")).locator("svg, img").first.is_visible()
+    notebook.screenshot("without-kernel")
