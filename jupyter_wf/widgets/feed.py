@@ -117,8 +117,8 @@ class Feed:
             except Exception:
                 log.exception("A view could not be brought up to date.")
             ended = time.monotonic()
-            # One that takes long is asked less often, so that the kernel stays responsive.
-            watcher.next = max(watcher.next, ended + 3 * (ended - started))
+            # One that takes long gets half the time at most, so that the kernel stays responsive.
+            watcher.next = max(watcher.next, ended + (ended - started))
 
     def _due(self) -> _Watcher | None:
         """Wait until a watcher is due; None when there are none any more."""

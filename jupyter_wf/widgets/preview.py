@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import reprlib
 from itertools import islice, pairwise
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -226,4 +227,5 @@ def _range(array: np.ndarray[Any, Any]) -> tuple[float, float]:
 
 def _rounded(value: float) -> float | None:
     """Return four significant digits, or None for what JSON can't hold."""
-    return float(f"{value:.4g}") if value - value == 0 else None
+    found = float(f"{value:.4g}")
+    return found if isfinite(found) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod, ref
 
@@ -73,11 +74,20 @@ class Overview(pn.viewable.Viewer):
         with self._lock:
             self._revision = revision
             self._pane.param.update(**changes)
-            self._charts.update(dict(flow.status.workers))
+            self._draw_charts()
             for host in self._hosts:
                 host.flush()
         if not any(state in ("waiting", "ready", "running") for state in states.values()):
             self._outlet.update(self._static(states))
+
+    def _draw_charts(self) -> None:
+        update = partial(self._charts.update, dict(self._flow.status.workers))
+        document = self._charts.figures[0].document
+        if document is not None and document.session_context is not None:
+            # Served on its own, the document belongs to the server's thread.
+            document.add_next_tick_callback(update)
+        else:
+            update()
 
     def _states(self, names: list[str]) -> dict[str, str]:
         found = {}
