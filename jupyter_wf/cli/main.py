@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jupyter_wf.cli.sources import Session
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+STDOUT, STDERR = 1, 2
 FORMATS = ("svg", "mermaid", "dot", "json")
 
 
@@ -106,19 +107,19 @@ def _only_results() -> Iterator[TextIO]:
     """
     sys.stdout.flush()
     try:
-        descriptor = sys.stdout.fileno()
+        sys.stdout.fileno()
+        kept = os.dup(STDOUT)
     except (AttributeError, OSError, ValueError):  # no real file: captured in this process
         yield sys.stdout
         return
-    kept = os.dup(descriptor)
-    os.dup2(sys.stderr.fileno(), descriptor)
+    os.dup2(STDERR, STDOUT)
     before, sys.stdout = sys.stdout, sys.stderr
     try:
         with open(kept, "w", encoding="utf-8", closefd=False) as out:
             yield out
     finally:
         sys.stdout = before
-        os.dup2(kept, descriptor)
+        os.dup2(kept, STDOUT)
         os.close(kept)
 
 
