@@ -67,6 +67,7 @@ class Workflow:
         self._keys = graph_keys(self._history.graph)
         self._engine: Engine | None = None
         self._wanted_engine = engine
+        self._make_engine: Callable[[], Engine] = _embedded
         self._store = store if isinstance(store, Store) else None
         self._wanted_store = STORE if store is None else store
         self._edits = RLock()  # the graph, the engine, submissions
@@ -124,7 +125,7 @@ class Workflow:
             if self._closed:
                 raise WorkflowError("This workflow is closed. Make a new one.")
             if self._engine is None:
-                self._engine = self._wanted_engine or _embedded()
+                self._engine = self._wanted_engine or self._make_engine()
                 self._engine.start(self.store)
                 self._engine.subscribe(self.news.publish)
             return self._engine
@@ -435,8 +436,7 @@ class Settings:
     def apply(self, flow: Workflow) -> None:
         """Give a new workflow what it was not told, and remember it."""
         flow.dry = self.dry
-        if self.engine is not None and flow._wanted_engine is None:
-            flow._wanted_engine = self.engine()
+        flow._make_engine = self.engine or _embedded
         if self.store is not None and flow._store is None and flow._wanted_store == STORE:
             flow._wanted_store = self.store
         self.made.append(flow)

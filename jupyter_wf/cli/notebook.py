@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from traitlets.config import Config
 
@@ -31,6 +33,13 @@ if TYPE_CHECKING:
 
 #: Tags that notebook runners have agreed on.
 SKIP, MAY_FAIL = "skip-execution", "raises-exception"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    id: str | None
+    source: str
+    tags: frozenset[str]
 
 
 def execute(session: Session) -> Ended:
@@ -54,19 +63,19 @@ def execute(session: Session) -> Ended:
         InteractiveShell.clear_instance()
 
 
-def _run(shell: InteractiveShell, cells: list[Any], session: Session) -> Ended:
+def _run(shell: InteractiveShell, cells: list[_Cell], session: Session) -> Ended:
     skipped = 0
     for number, cell in enumerate(cells, 1):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed) if session.dry else contextlib.nullcontext():
-            result = shell.run_cell(cell.source, store_history=True, cell_id=cell.get("id"))
+            result = shell.run_cell(cell.source, store_history=True, cell_id=cell.id)
         error = result.error_before_exec or result.error_in_exec
         if session.dry and (skipped or isinstance(error, NotComputedError)) and error is not None:
             skipped += 1
             note(f"code cell {number} is left out: {_first_line(error)}")
             continue
         sys.stderr.write(printed.getvalue())
-        if error is None or MAY_FAIL in cell.metadata.get("tags", ()):
+        if error is None or MAY_FAIL in cell.tags:
             continue
         what = f"code cell {number} failed: {type(error).__name__}: {_first_line(error)}"
         return Ended(what, _is_bad_input(result, error))
@@ -86,18 +95,30 @@ def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]
 
 
-def _code_cells(session: Session) -> Iterator[Any]:
+def _code_cells(session: Session) -> Iterator[_Cell]:
     try:
-        notebook = nbformat.read(session.source, as_version=4)
-    except Exception as error:
-        raise CaptureError(f"{session.source.name} can't be read as a notebook: {error}") from error
-    for cell in notebook.cells:
-        tags = cell.metadata.get("tags", ())
-        if cell.cell_type == "code" and cell.source.strip() and SKIP not in tags:
-            yield cell
+        found = json.loads(session.source.read_text("utf-8"))
+        if found["nbformat"] != 4:
+            found = _upgraded(session.source)
+        for cell in found["cells"]:
+            tags = frozenset(cell.get("metadata", {}).get("tags", ()))
+            text = "".join(cell["source"])
+            if cell["cell_type"] == "code" and text.strip() and SKIP not in tags:
+                yield _Cell(cell.get("id"), text, tags)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CaptureError(
+            f"{session.source.name} can't be read as a notebook: {type(error).__name__}: {error}"
+        ) from error
 
 
-def _settable(shell: InteractiveShell, cells: list[Any]) -> Iterator[str]:
+def _upgraded(source: Path) -> Any:
+    # Loaded for old notebooks only: nbformat takes seconds, and format 4 is plain JSON.
+    import nbformat
+
+    return nbformat.read(source, as_version=4)
+
+
+def _settable(shell: InteractiveShell, cells: list[_Cell]) -> Iterator[str]:
     for cell in cells:
         if is_task(cell.source):
             continue
