@@ -18,7 +18,7 @@ from math import ceil, sqrt
 
 ROW_GAP = 18.0
 LANE = 7.0
-COLUMN_GAP = 58.0
+COLUMN_GAP = 46.0
 BLOCK_GAP = 40.0
 ASPECT = 1.9
 NARROW = 7
@@ -77,7 +77,7 @@ def layout(boxes: Mapping[str, Box], edges: Sequence[Edge]) -> Layout:
     --------
     >>> found = layout({"a": Box(80, 40, 20), "b": Box(80, 40, 20)}, [Edge("a", "b", 20)])
     >>> found.places
-    {'a': (0.0, 0.0), 'b': (139.5, 0.0)}
+    {'a': (0.0, 0.0), 'b': (127.5, 0.0)}
     """
     blocks = _components(boxes, edges)
     parts: list[tuple[dict[str, tuple[float, float]], _Routes, float, float]] = []

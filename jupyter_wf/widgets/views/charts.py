@@ -19,8 +19,8 @@ from bokeh.plotting import figure
 if TYPE_CHECKING:
     from jupyter_wf.status import WorkerStatus
 
-#: Okabe and Ito's palette for all kinds of colour vision, in an order that suits both themes.
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999")
+#: After Okabe and Ito, for all kinds of colour vision; the blue is lighter, to suit a dark theme.
+COLOURS = ("#2b86c9", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999")
 SPAN = 60_000.0
 THEME = """:host {
   --bk-axis-line-color: var(--jp-border-color1, #b4bac1);
