@@ -110,6 +110,24 @@ def test_keys_are_those_of_the_notebook(
     shell.run_line_magic("unload_ext", "jupyter_wf")
 
 
+def test_instances_of_the_notebook_s_classes_are_the_same_after_a_restart(
+    command: Command, tmp_path: Path
+) -> None:
+    cells = {
+        "a": "%load_ext jupyter_wf\nimport enum\nfrom dataclasses import dataclass\nsize = 3",
+        "b": "class Grid:\n    def __init__(self, size):\n        self.size = size",
+        "c": "@dataclass\nclass Step:\n    h: float",
+        "d": "class Mode(enum.Enum):\n    FAST = 1",
+        "e": "grid, steps, mode = Grid(size), [Step(0.1)], {'m': Mode.FAST}",
+        "f": "%%task\ny = grid.size * steps[0].h, mode['m'].name",
+    }
+    name = notebook(tmp_path, cells)
+    found = [json.loads(command("run", name, "--json", *more)[1]) for more in ((), ())]
+    assert [states(one)["y"] for one in found] == ["stored", "cached"]
+    changed = json.loads(command("run", name, "--json", "--set", "size=4")[1])
+    assert states(changed)["y"] == "stored"
+
+
 def test_set_force_and_target(command: Command, tmp_path: Path) -> None:
     name = notebook(tmp_path, {k: v for k, v in CELLS.items() if k != "show"})
     command("run", name)

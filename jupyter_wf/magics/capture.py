@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import builtins
 import difflib
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from jupyter_wf.closure import cell_code
 from jupyter_wf.errors import CaptureError
 from jupyter_wf.graph import MAX_NAME, Graph, Task
-from jupyter_wf.magics.names import Names, names, parse
+from jupyter_wf.magics.kinds import is_definition, is_of_notebook
+from jupyter_wf.magics.names import Names, names
 from jupyter_wf.magics.options import Options
+from jupyter_wf.magics.parsing import parse
 
 #: Line of the cell on which the body starts: below ``%%task``.
 BODY_LINE = 2
@@ -171,7 +171,7 @@ class _Reads:
                     f"Run the cell that makes it, or %wf undo."
                 )
             self.inputs[name] = data
-        elif _is_definition(value):
+        elif is_definition(value):
             self.definitions[name] = value
         else:
             self._give(name, value)
@@ -190,6 +190,9 @@ class _Reads:
                 f"`{name}` is a {type(value).__name__} that contains the data {inside!r}, so the "
                 f"task would not see its value. Use `{inside}` in the body by its own name."
             )
+        if is_of_notebook(value):
+            self.definitions[name] = value
+            return
         self.inputs[name] = name
         self.values[name] = value
 
@@ -222,20 +225,6 @@ class _Reads:
             f"nothing produces `{name}`{meant} "
             f"Run the cell that makes it first, or assign it in this one."
         )
-
-
-def _is_definition(value: Any) -> bool:
-    """Whether a value is code, which travels with the task, rather than data, which is an input."""
-    if isinstance(value, ModuleType | FunctionType | BuiltinFunctionType | MethodType | type):
-        return True
-    if not callable(value):
-        return False
-    # What a package keeps under its own name (numpy.sin), or made of a function (jax.jit).
-    top = sys.modules.get(type(value).__module__.partition(".")[0])
-    own = getattr(value, "__name__", None)
-    return (isinstance(own, str) and getattr(top, own, None) is value) or hasattr(
-        value, "__wrapped__"
-    )
 
 
 def _list(found: Iterable[str]) -> str:

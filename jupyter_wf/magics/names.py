@@ -14,17 +14,14 @@ This module parses only: it runs nothing and knows nothing of the notebook (see 
 from __future__ import annotations
 
 import ast
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 from jupyter_wf.errors import CaptureError
 from jupyter_wf.magics import scopes
-
-_IPYTHON = re.compile(r"^\s*(%%?\w|!|\?)|\?\s*$|^[^=#]*=\s*[!%]")
+from jupyter_wf.magics.parsing import parse
 
 Kind = Literal["value", "carrier", "import", "definition"]
-Block = list[ast.stmt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +73,6 @@ def names(source: str, first_line: int = 1) -> Names:
     )
 
 
-def parse(source: str, first_line: int = 1) -> ast.Module:
-    """Parse a body; raise `CaptureError` with the line in the cell where it can't be compiled."""
-    try:
-        tree = ast.parse(source)
-        compile(tree, "<task>", "exec", dont_inherit=True)
-    except SyntaxError as error:
-        raise CaptureError(_explain(error, source, first_line)) from None
-    except ValueError as error:
-        raise CaptureError(f"The body can't be compiled: {error}.") from None
-    return tree
-
-
-def _explain(error: SyntaxError, source: str, first_line: int) -> str:
-    lines = source.split("\n")
-    number = min(max(error.lineno or 1, 1), len(lines))
-    text = lines[number - 1]
-    where = f"line {number + first_line - 1} of this cell"
-    if text.lstrip().startswith("%%"):
-        return f"{where} starts a second cell magic. Move it to a cell of its own:\n    {text}"
-    if _IPYTHON.search(text):
-        return (
-            f"{where} is IPython syntax, but a task is plain Python (it runs on a worker). "
-            f"Move the line to a cell of its own, or write it in Python:\n    {text}"
-        )
-    caret = "\n    " + " " * (error.offset - 1) + "^" if error.offset else ""
-    return f"{where}: {type(error).__name__}: {error.msg}\n    {text}{caret}"
-
-
 class _Body(ast.NodeVisitor):
     """Walks the top level of a body in the order in which it runs."""
 
@@ -138,17 +107,17 @@ class _Body(ast.NodeVisitor):
         else:
             self.visit(node)
 
-    def block(self, body: Block) -> None:
+    def block(self, body: list[ast.stmt]) -> None:
         for statement in body:
             self.visit(statement)
 
-    def branch(self, body: Block) -> None:
+    def branch(self, body: list[ast.stmt]) -> None:
         """Walk statements that may not run."""
         certain, self._certain = self._certain, False
         self.block(body)
         self._certain = certain
 
-    def loop(self, body: Block) -> None:
+    def loop(self, body: list[ast.stmt]) -> None:
         """Walk statements that may run again after themselves."""
         self._loops.append(frozenset(scopes.bound(body)))
         self.block(body)
