@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "test-results"
 IMAGES = ROOT / "docs" / "images"
+#: Whether pictures and saved outputs in the tree are to be replaced by what the tests see.
+UPDATE = os.environ.get("UPDATE_IMAGES") == "1"
 
 # The "idle" word in the toolbar may show before the session can execute: wait for the session.
 READY = """async () => {
@@ -43,12 +46,15 @@ RAN = """index => {
   return model.executionCount !== null && model.executionState === 'idle';
 }"""
 
-EVAL = """async ([code, expression]) => {
+EVAL = """async ([expression, limit]) => {
   const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
   const future = kernel.requestExecute({
-    code, silent: true, store_history: false, user_expressions: {value: expression},
+    code: '', silent: true, store_history: false, user_expressions: {value: expression},
   });
-  const reply = await future.done;
+  const late = new Promise((_, reject) => {
+    setTimeout(() => reject(new Error('the kernel did not answer')), limit);
+  });
+  const reply = await Promise.race([future.done, late]);
   return reply.content;
 }"""
 
@@ -88,12 +94,10 @@ class Notebook:
         )
         self.wait_ready()
 
-    def kernel_eval(self, expression: str, *, before: str = "", timeout: float = 60) -> Any:
+    def kernel_eval(self, expression: str, timeout: float = 60) -> Any:
         """Evaluate `expression` in the kernel beside the notebook; it must be JSON-able."""
         wrapped = f"__import__('json').dumps({expression})"
-        script = "([args, limit]) => Promise.race([(" + EVAL + ")(args), new Promise((_, no) => "
-        script += "setTimeout(() => no(new Error('the kernel did not answer')), limit))])"
-        content = self.page.evaluate(script, [[before, wrapped], timeout * 1000])
+        content = self.page.evaluate(EVAL, [wrapped, timeout * 1000])
         if content["status"] != "ok":
             raise KernelError("\n".join(content.get("traceback", [str(content)])))
         value = content["user_expressions"]["value"]
@@ -230,11 +234,11 @@ class Notebook:
         self.page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=20_000)
 
     def screenshot(self, name: str, *, image: bool = False) -> Path:
-        """Write ``test-results/NAME.png``; an `image` also to docs, under ``UPDATE_IMAGES=1``."""
+        """Write ``test-results/NAME.png``; an `image` also to docs/images, if `UPDATE`."""
         SHOTS.mkdir(exist_ok=True)
         target = SHOTS / f"{name}.png"
         shot = self.page.screenshot(path=target, timeout=30_000)
-        if image and os.environ.get("UPDATE_IMAGES") == "1":
+        if image and UPDATE:
             IMAGES.mkdir(parents=True, exist_ok=True)
             (IMAGES / f"{name}.png").write_bytes(shot)
         return target
@@ -254,8 +258,6 @@ def wait_until(question: Callable[[], Any], timeout: float, what: str) -> Any:
 
 def _unquote(text: str) -> str:
     """Return the string whose repr is `text`."""
-    import ast
-
     value = ast.literal_eval(text)
     assert isinstance(value, str)
     return value

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Collection, Iterable
 
 import pytest
 from playwright.sync_api import Page
 
 from .conftest import Open
-from .notebook import ROOT, Notebook, wait_until
+from .notebook import ROOT, UPDATE, Notebook, wait_until
 from .states import States, in_order
 from .traffic import Traffic
 
@@ -19,6 +20,8 @@ EDITED = "neighbours"
 DEPENDENTS = ("compare", "draw")
 UNTOUCHED = tuple(task for task in TASKS if task not in (EDITED, *DEPENDENTS))
 LIMIT = 200_000
+# A card is brought up to date some twenty times a second: what is shorter may pass unseen.
+VISIBLE = 0.2
 # How many different colours each canvas has.
 COLOURS = """canvases => canvases.map(canvas => {
   const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -47,6 +50,15 @@ def executions(notebook: Notebook) -> dict[str, int]:
         "dict(__import__('jupyter_wf').current().engine.executions())"
     )
     return counts
+
+
+def seconds(notebook: Notebook) -> dict[str, float]:
+    """Return how long each task took."""
+    took: dict[str, float] = notebook.kernel_eval(
+        "(lambda flow: {name: flow.status_of(name).seconds for name in flow.graph.tasks})"
+        "(__import__('jupyter_wf').current())"
+    )
+    return took
 
 
 def nodes(notebook: Notebook) -> dict[str, str]:
@@ -86,9 +98,18 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
     notebook.run_all()
     wait_shown(notebook, TASKS, DONE)
     assert executions(notebook) == dict.fromkeys(TASKS, 1)
+    took = seconds(notebook)
+    assert len([task for task in TASKS if took[task] > VISIBLE]) >= 3, took
     for task in TASKS:
-        assert in_order(("running", "stored"), states.cards()[task]), (task, states.cards())
+        passed = ("running", "stored") if took[task] > VISIBLE else ("stored",)
+        assert in_order(passed, states.cards()[task]), (task, took, states.cards())
     assert "'neighbours': 10, 'machine': 5" in notebook.output_text(notebook.find("scores"))
+
+    # Saved with its outputs, the tutorial stays small.
+    notebook.save()
+    assert notebook.path.stat().st_size < LIMIT
+    if UPDATE:
+        shutil.copyfile(notebook.path, TUTORIAL)
 
     # The live graph stands in the page, drawn by scripts of this server, with its workers.
     wait_until(lambda: set(nodes(notebook).values()) == {"stored"}, 60, "the graph is drawn")
@@ -123,18 +144,14 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
     ran = {EDITED: 2} | dict.fromkeys(DEPENDENTS, 2)
     assert executions(notebook) == dict.fromkeys(TASKS, 1) | ran
     for task in DEPENDENTS:
-        assert in_order(("stale", "running", "stored"), states.cards()[task]), states.cards()
+        assert in_order(("stale", "stored"), states.cards()[task]), states.cards()
         assert in_order(("stale", "stored"), states.graph()[task]), states.graph()
     notebook.run_cell(notebook.find("scores"))
     assert "'neighbours': 7, 'machine': 5" in notebook.output_text(notebook.find("scores"))
 
     # Restart, run everything: the workers have nothing to do.
-    saved = notebook.save()
-    assert saved["cells"][index]["outputs"], "a card is saved with the notebook"
     notebook.restart()
     notebook.run_all()
     wait_shown(notebook, TASKS, ["cached"])
     assert executions(notebook) == {}
-    notebook.save()
-    assert notebook.path.stat().st_size < LIMIT
     traffic.assert_clean()
