@@ -299,11 +299,12 @@ class Workflow:
 
         Parameters as in `plan`. Tasks that run already are joined, not started twice.
         """
-        if self.dry:
-            raise NotComputedError("Nothing is computed while planning.")
         with self._edits:
             active = self._execution.alive()
             plan = self._plan(targets, force, active)
+            if self.dry and plan.to_run:
+                names = ", ".join(plan.to_run)
+                raise NotComputedError(f"Nothing is computed while planning; not stored: {names}.")
             return self._execution.start(plan, self._tasks_of(force), active)
 
     def cancel(self, *targets: Target) -> None:

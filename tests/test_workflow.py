@@ -296,9 +296,18 @@ def test_nothing_runs_while_planning(flow: wf.Workflow) -> None:
     flow.dry = True
     chain(flow)
     assert flow.plan().to_run == ("A", "B", "C")
-    with pytest.raises(wf.NotComputedError):
+    with pytest.raises(wf.NotComputedError, match="not stored: A, B, C"):
         flow.handle("c").get()
     flow.dry = False
+
+
+def test_what_is_stored_can_be_read_while_planning(flow: wf.Workflow, tmp_path: Path) -> None:
+    chain(flow)
+    assert flow.handle("c").get() == 20
+    with again(flow, tmp_path) as later:
+        later.dry = True
+        chain(later)
+        assert later.handle("c").get() == 20
 
 
 def test_why_and_provenance(flow: wf.Workflow) -> None:

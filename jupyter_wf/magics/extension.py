@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
 
 from jupyter_wf.errors import WorkflowError
+from jupyter_wf.formats.svg import to_svg
+from jupyter_wf.graph import Graph
 from jupyter_wf.magics import cells
 from jupyter_wf.magics.completer import Completer
 from jupyter_wf.magics.frames import users_frames
@@ -52,6 +54,7 @@ class Extension:
         self.shell.events.register("pre_run_cell", self._entered)
         self._undo.append(lambda: self.shell.events.unregister("pre_run_cell", self._entered))
         self._handle_errors()
+        self._draw_graphs()
 
     def unload(self) -> None:
         """Take everything away, and close nothing: values and running tasks stay."""
@@ -80,6 +83,14 @@ class Extension:
         raw = info.raw_cell if isinstance(info.raw_cell, str) else ""
         self.magics.cell = info.cell_id if cells.is_task(raw) else None
 
+    def _draw_graphs(self) -> None:
+        """Display a graph as a picture, and as one line where there are none."""
+        formatters = self.shell.display_formatter.formatters
+        picture, text = formatters["image/svg+xml"], formatters["text/plain"]
+        picture.for_type(Graph, to_svg)
+        text.for_type(Graph, lambda graph, printer, _: printer.text(one_line(graph)))
+        self._undo += [lambda: picture.pop(Graph, None), lambda: text.pop(Graph, None)]
+
     def _handle_errors(self) -> None:
         """Show errors of this package by the user's own lines, unless another handler is set."""
         shell = self.shell
@@ -95,6 +106,12 @@ class Extension:
                 shell.CustomTB = handler
 
         self._undo.append(undo)
+
+
+def one_line(graph: Graph) -> str:
+    """Return a graph in words: ``workflow of 3 tasks and 4 data``."""
+    tasks, data = len(graph.tasks), len(graph.data)
+    return f"workflow of {tasks} task{'' if tasks == 1 else 's'} and {data} data"
 
 
 def _show(

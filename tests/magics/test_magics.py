@@ -244,6 +244,16 @@ def test_braces_and_dollars_on_the_line_stay(cell: Cell, flow: wf.Workflow) -> N
     assert list(flow.graph.tasks) == ["{a} $a"]
 
 
+def test_a_graph_displays_as_a_picture(shell: InteractiveShell) -> None:
+    from jupyter_wf.graph import Code, Graph, Task
+
+    code = Code("cell", "load", "X = 1", "f")
+    graph = Graph().with_task(Task("load", code, outputs=(("X", "X"),)))
+    shown, _ = shell.display_formatter.format(graph)
+    assert shown["text/plain"] == "workflow of 1 task and 1 data"
+    assert shown["image/svg+xml"].startswith("<svg")
+
+
 def test_unload_takes_everything_away(shell: InteractiveShell) -> None:
     def state() -> list[Any]:
         manager = shell.input_transformer_manager
