@@ -147,7 +147,7 @@ class Session:
                 for content in rest[0]:
                     self.bench.memory.pop(content, None)
             case "end":
-                for hands in self.hands.values():
+                for hands in [*self.hands.values()]:  # a lease may leave in its own thread
                     hands.end()
 
     def release(self) -> None:

@@ -22,6 +22,8 @@ from jupyter_wf.records import Stored
 
 #: Bytes from which a buffer is not copied into the message.
 ASIDE = 64_000
+#: Bytes to whose multiple an array's memory must be aligned: the largest element there is.
+ALIGNMENT = 16
 PLAIN = Requirements()
 
 
@@ -41,8 +43,17 @@ def pack(thing: Any) -> dict[str, Any]:
 
 
 def unpack(message: dict[str, Any]) -> Any:
-    """Return what was packed; arrays in it that are large share memory with the message."""
-    return pickle.loads(message["head"], buffers=message["aside"])
+    """Return what was packed; arrays in it that are large share memory with the message.
+
+    Those that lie askew in it are copied: NumPy adds up such an array in another order, so that a
+    sum would depend on the way its array came.
+    """
+    return pickle.loads(message["head"], buffers=[_aligned(b) for b in message["aside"]])
+
+
+def _aligned(buffer: Any) -> Any:
+    view = np.frombuffer(buffer, dtype=np.uint8)
+    return view.copy() if view.ctypes.data % ALIGNMENT else view
 
 
 def code_id(code: Code) -> tuple[str, str, int, str]:
