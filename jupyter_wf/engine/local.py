@@ -97,8 +97,6 @@ class LocalEngine(LiveEngine):
 
     def _answer(self, answers: list[Any]) -> None:
         try:
-            for _, small in answers:
-                self.keep_near(small)
             self.feed(*[answer for answer, _ in answers])
         except EngineError:
             logger.debug("%d answers came after the end.", len(answers))

@@ -199,7 +199,7 @@ class Redirection:
                     setattr(sys, name, _Stream(name, under))
             if warnings.showwarning != self._show:
                 self._shown = warnings.showwarning
-                warnings.showwarning = self._show  # type: ignore[assignment]
+                warnings.showwarning = self._show
 
     def _restore(self) -> None:
         for name in ("stdout", "stderr"):

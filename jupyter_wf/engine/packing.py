@@ -126,10 +126,15 @@ class Ready:
     def __contains__(self, task: str) -> bool:
         return task in self._members
 
-    def add(self, order: int, task: str, where: Class) -> None:
-        """Add a task; `order` is its place among all that were submitted."""
+    def add(self, order: int, task: str, where: Class) -> bool:
+        """Add a task, in the place `order` among all; say whether it is the first of its needs."""
         self._members.add(task)
-        heapq.heappush(self._heaps.setdefault(where, []), (order, task))
+        heap = self._heaps.get(where)
+        if heap is None:
+            self._heaps[where] = [(order, task)]
+            return True
+        heapq.heappush(heap, (order, task))
+        return False
 
     def discard(self, task: str) -> None:
         """Remove a task, if it is here."""

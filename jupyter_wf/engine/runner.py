@@ -12,7 +12,7 @@ import time
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from threading import Condition, Thread, current_thread
+from threading import Condition, RLock, Thread, current_thread
 from typing import Any
 
 from jupyter_wf.encodings import Encoded, decode, encode
@@ -40,6 +40,8 @@ from jupyter_wf.events import Event, Listener
 logger = logging.getLogger("jupyter_wf.engine")
 #: Bytes of small results that are kept here, beside the copies with the workers.
 NEAR = 64_000_000
+#: Seconds for which events may wait for each other, when they come in a rush.
+GATHER = 2e-3
 
 
 class LiveEngine(Engine):
@@ -56,7 +58,10 @@ class LiveEngine(Engine):
         self._store: Store | None = None
         self._graph: LiveGraph | None = None
         self._writer: Writer | None = None
-        self._lock = Condition()
+        lock = RLock()
+        self._lock = Condition(lock)
+        self._done = Condition(lock)
+        self._asleep = False
         self._outbox: list[Instruction] = []
         self._performing = False
         self._news: list[Event] = []
@@ -168,7 +173,7 @@ class LiveEngine(Engine):
             return not self._graph.writing and idle and told
 
         with self._lock:
-            return self._lock.wait_for(done, timeout) and not self._broken
+            return self._done.wait_for(done, timeout) and not self._broken
 
     def close(self) -> None:
         """Give back leases, stop what was started here, and undo every subscription."""
@@ -181,6 +186,7 @@ class LiveEngine(Engine):
             self._writer.close()
         with self._lock:
             self._lock.notify_all()
+            self._done.notify_all()
         if self._thread is not None and self._thread is not current_thread():
             self._thread.join(5)
         with self._lock:
@@ -241,7 +247,7 @@ class LiveEngine(Engine):
         if stimuli:
             self.feed(*stimuli)
         with self._lock:
-            self._lock.notify_all()
+            self._done.notify_all()
 
     def _live(self) -> LiveGraph:
         if self._closed:
@@ -288,17 +294,27 @@ class LiveEngine(Engine):
         if self._thread is None and not self._closed:
             self._thread = Thread(target=self._deliver, name="jupyter-wf-events", daemon=True)
             self._thread.start()
-        self._lock.notify_all()
+        if self._asleep and (self._news or self._graph is None or self._closed):
+            self._asleep = False
+            self._lock.notify()
 
     def _deliver(self) -> None:
+        last, dense = 0.0, 0
         while True:
+            now = time.monotonic()
+            dense = dense + 1 if now - last < GATHER else 0
+            last = now
+            if dense >= 3:
+                time.sleep(GATHER)
             with self._lock:
                 self._delivering = False
-                self._lock.notify_all()
+                self._done.notify_all()
                 due = self._due()
                 while not self._news and not self._closed and (due is None or due > 0):
+                    self._asleep = True
                     self._lock.wait(due)
                     due = self._due()
+                self._asleep = False
                 events, self._news = tuple(self._news), []
                 self._delivering = bool(events)
                 listeners, closed = self._listeners, self._closed

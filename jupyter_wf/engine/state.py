@@ -135,6 +135,7 @@ class LiveGraph:
         self._order = 0
         self._serial = 0
         self._demand = 0
+        self._full = False
         self._handlers: dict[type, Callable[..., None]] = {
             Submit: self._submit,
             Cancel: self._cancel,
@@ -155,6 +156,8 @@ class LiveGraph:
         """Take in what happened until `now` (seconds since the epoch); return what to do."""
         self._now = now
         for stimulus in stimuli:
+            if type(stimulus) is not Submit:
+                self._full = False
             self._handlers[type(stimulus)](stimulus)
             self._settled()
         self._dispatch()
@@ -518,8 +521,9 @@ class LiveGraph:
             self._enqueue(node, why)
 
     def _coming(self, data: str) -> bool:
-        producer = self.values.data[data].producer
-        return producer is not None and producer in self.tasks and self.tasks[producer].active
+        datum = self.values.data.get(data)
+        maker = self.tasks.get(datum.producer) if datum is not None and datum.producer else None
+        return maker is not None and maker.active
 
     def _losing(self, lost: list[Datum], why: str) -> None:
         """Have lost values computed again."""
@@ -537,8 +541,9 @@ class LiveGraph:
         for datum in lost:
             if not self._coming(datum.key):
                 for reader in [*datum.readers]:
-                    if self.tasks[reader].active:
-                        self._fall(self.tasks[reader], "cancelled", self._blame(None, datum.key))
+                    other = self.tasks.get(reader)
+                    if other is not None and other.active:
+                        self._fall(other, "cancelled", self._blame(None, datum.key))
                 if not datum.readers and datum.producer not in self.tasks:
                     self.values.remove(datum)
         for node in revived:
@@ -573,7 +578,8 @@ class LiveGraph:
         where = self._classes.get(requirements)
         if where is None:
             where = self._classes[requirements] = need_of(requirements)
-        self._ready.add(node.order, node.job.key, where)
+        if self._ready.add(node.order, node.job.key, where):
+            self._full = False
         self._change(node, "ready", why)
 
     def _cut_off(self, node: Node) -> bool:
@@ -668,8 +674,10 @@ class LiveGraph:
     # -- handing over --------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
-        if len(self._ready) and self.leases:
+        if not self._full and len(self._ready) and self.leases:
             assign(self._ready, self.leases.values(), self._expect, self._weigh, self._bind)
+            # What is left waits for a lease to have room, or for a task with other needs.
+            self._full = bool(len(self._ready))
         for nonce, attempts in self._batches.items():
             worker = self.leases[nonce].machine.name
             self._instructions.append(HandOver(worker, nonce, tuple(attempts)))

@@ -58,7 +58,7 @@ def cell(
         "cell",
         name,
         source,
-        combine([source]),
+        combine([("source", source)]),
         payload=payload,
         filename=f"<{name}>",
         first_line=first_line,
@@ -80,8 +80,10 @@ def call(
 
     payload = pickle.dumps((args, {}))
     name = function.__name__
-    code = Code("function", name, "", combine([name]), payload=cloudpickle.dumps(function))
-    arguments = Call(combine([repr(args)]), payload)
+    code = Code(
+        "function", name, "", combine([("name", name)]), payload=cloudpickle.dumps(function)
+    )
+    arguments = Call(combine([("arguments", repr(args))]), payload)
     key = task_key(code.fingerprint, arguments.digest, inputs)
     made = tuple((output, data_key(key, output)) for output in outputs)
     return Job(key, name, code, arguments, tuple(inputs), made, Requirements(**requirements))

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
 from jupyter_wf.engine.abc import Engine, Store
 from jupyter_wf.engine.local import LocalEngine
 from jupyter_wf.engine.store import open_store
-from jupyter_wf.engine.testing import EngineTests
+from jupyter_wf.engine.testing import EngineTests, Watch, cell, out, wait_for_file
+from jupyter_wf.events import TaskComputed, TaskFailed
 
 
 class TestLocalEngine(EngineTests):
@@ -24,3 +28,92 @@ class TestLocalEngineInMemory(TestLocalEngine):
         store = open_store("memory://")
         yield store
         store.close()
+
+
+class SlowStore:
+    """A store whose commits wait until they may."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.may = Event()
+
+    def commit(self, batch: Any) -> None:
+        assert self.may.wait(30)
+        self._store.commit(batch)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_dependents_start_from_memory_while_the_store_is_slow() -> None:
+    store = SlowStore(open_store("memory://"))
+    engine, watch = LocalEngine(2), Watch()
+    engine.start(store)
+    engine.subscribe(watch)
+    one = cell("x = 1", name="one", outputs=["x"])
+    two = cell("y = x + 1", name="two", inputs=[("x", out(one))], outputs=["y"])
+    engine.submit([one, two], {})
+    watch.until(lambda: bool(watch.of(two, TaskComputed)))
+    assert engine.value(out(two)) == 2
+    assert [watch.state(one), watch.state(two)] == ["running", "running"]
+    assert not engine.flush(0)
+    store.may.set()
+    assert watch.end(one, two) == ["stored", "stored"]
+    engine.close()
+
+
+def test_a_store_that_fails_is_the_task_s_error_and_spares_its_dependents() -> None:
+    class Full(SlowStore):
+        def commit(self, batch: Any) -> None:
+            if any(record.name == "one" for record, _ in batch):
+                raise OSError("no space left")
+            self._store.commit(batch)
+
+    engine, watch = LocalEngine(2), Watch()
+    engine.start(Full(open_store("memory://")))
+    engine.subscribe(watch)
+    one = cell("x = 1", name="one", outputs=["x"])
+    two = cell("y = 2", name="two", outputs=["y"])
+    engine.submit([one, two], {})
+    assert watch.end(one, two) == ["error", "stored"]
+    assert "no space left" in watch.of(one, TaskFailed)[0].failure.message
+    engine.close()
+
+
+def test_a_partition_with_a_device_takes_no_more_than_fits() -> None:
+    engine, watch = LocalEngine(1, {"gpu": {"workers": 4, "gpu": 1}}), Watch()
+    engine.start(open_store("memory://"))
+    engine.subscribe(watch)
+    source = (
+        "import threading, builtins\n"
+        "here = builtins.__dict__.setdefault('_wf_test_here', [])\n"
+        "here.append(1)\nmost = len(here)\nthreading.Event().wait(0.02)\nhere.pop()\nx = (most, {})"
+    )
+    jobs = [
+        cell(source.replace("{}", str(i)), name=f"g{i}", outputs=["x"], partition="gpu", gpu=500)
+        for i in range(8)
+    ]
+    engine.submit(jobs, {})
+    assert watch.end(*jobs) == ["stored"] * 8
+    assert {e.worker for job in jobs for e in watch.of(job, TaskComputed)} == {"local/gpu"}
+    assert max(engine.value(out(job))[0] for job in jobs) <= 2
+    engine.close()
+
+
+def test_a_cancelled_thread_in_a_long_call_is_replaced(tmp_path: Path) -> None:
+    flag = tmp_path / "began"
+    engine, watch = LocalEngine(1), Watch()
+    engine.start(open_store("memory://"))
+    engine.subscribe(watch)
+    stuck = cell(
+        f"import pathlib, time\npathlib.Path({str(flag)!r}).touch()\ntime.sleep(3)",
+        name="stuck",
+        outputs=["x"],
+    )
+    engine.submit([stuck], {})
+    wait_for_file(flag)
+    engine.cancel([stuck.key])
+    after = cell("y = 1", name="after", outputs=["y"])
+    engine.submit([after], {})
+    assert watch.end(stuck, after) == ["cancelled", "stored"]
+    engine.close()

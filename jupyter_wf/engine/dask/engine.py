@@ -102,7 +102,7 @@ class DaskEngine(LiveEngine):
         if self._starter is None:
             self._starter = Thread(target=self._start, name="jupyter-wf-start", daemon=True)
             self._starter.start()
-        elif self._loop is not None and order.tasks:
+        elif self._loop is not None and len(self._futures) < min(order.tasks, self._limit):
             self._loop.call_soon_threadsafe(self._acquire)
 
     def _start(self) -> None:
@@ -136,6 +136,7 @@ class DaskEngine(LiveEngine):
     async def _watch(self) -> None:
         """Look after the cluster: workers that came, the scheduler, leases that nobody needs."""
         lost: float | None = None
+        identity: dict[str, Any] = {}
         while not self._closed:
             try:
                 identity = await asyncio.wait_for(self._client.scheduler.identity(), LOST)
@@ -176,7 +177,7 @@ class DaskEngine(LiveEngine):
             return
         for key in [k for k, future in self._futures.items() if future.done()]:
             del self._futures[key]
-        limit = self._workers if self._target is not None and self._workers else self._capacity
+        limit = self._limit
         # With no worker yet, one lease is enough to make an adaptive cluster start some.
         wanted = min(self._wanted, limit or int(self._cluster is None))
         while len(self._futures) < wanted:
@@ -197,6 +198,12 @@ class DaskEngine(LiveEngine):
         if time.monotonic() - self._since > self._idle:
             for link in self._links.values():
                 link.send(("end",))
+
+    @property
+    def _limit(self) -> int:
+        """The most slots to ask for."""
+        own = self._target is None
+        return self._capacity if own or not self._workers else self._workers
 
     @property
     def _store_url(self) -> str | None:
@@ -244,12 +251,13 @@ class DaskEngine(LiveEngine):
                 WorkerChanged(time.time(), link.address, "joined", link.name, link.threads)
             )
         stimuli: list[Stimulus] = []
+        near: list[Encoded] = []
         for item in items:
             match item[0]:
                 case "answers":
                     for parts in item[1]:
                         answer, small = answer_in(parts)
-                        self.keep_near(small)
+                        near += small
                         stimuli.append(answer)
                 case "durable":
                     stimuli.extend([Durable(serial) for serial in item[1]])
@@ -266,6 +274,8 @@ class DaskEngine(LiveEngine):
                     self._pass_on(*item[1:])
                 case "sample":
                     self.publish(WorkerSample(time.time(), link.address, *item[1:]))
+        if near:
+            self.keep_near(near)
         if stimuli:
             self._feed(*stimuli)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any, BinaryIO
 
 
 def main() -> None:
@@ -29,16 +30,16 @@ def main() -> None:
     asyncio.run(_keep(spec))
 
 
-def _end_with(lifeline: object) -> None:
+def _end_with(lifeline: BinaryIO) -> None:
     import psutil
 
-    lifeline.read()  # type: ignore[attr-defined]
+    lifeline.read()
     for child in psutil.Process().children(recursive=True):
         child.kill()
     os._exit(0)
 
 
-async def _keep(spec: dict[str, object]) -> None:
+async def _keep(spec: dict[str, Any]) -> None:
     import asyncio
 
     import dask

@@ -155,7 +155,7 @@ class Session:
         self.bench.memory.clear()
 
 
-class LeasePlugin(WorkerPlugin):  # type: ignore[misc]
+class LeasePlugin(WorkerPlugin):
     """Gives a worker leases. One serves all sessions; registering it again changes nothing."""
 
     idempotent = True
@@ -257,7 +257,7 @@ class LeasePlugin(WorkerPlugin):  # type: ignore[misc]
     async def flush(self, session: str) -> None:
         """Return when all that a session computed here is durable."""
         found = self.sessions.get(session)
-        while found is not None and found.writer is not None and found.writer.busy:
+        while found is not None and found.writer is not None and found.writer.busy:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     async def _sample(self) -> None:

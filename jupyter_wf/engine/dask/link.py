@@ -18,6 +18,8 @@ from jupyter_wf.engine.signals import HandOver
 
 #: Seconds of silence after which a worker is suspected; a task that holds the GIL looks the same.
 SILENT = 3.0
+#: Seconds for which orders may wait for each other, in a burst.
+GATHER = 1e-3
 
 
 class Link:
@@ -107,6 +109,7 @@ class Link:
                 await self._comm.close()
 
     async def _send(self, comm: Any) -> None:
+        last, alone = 0.0, 0
         while True:
             # Words from the owner, even empty ones, tell a lease that it is still wanted.
             with contextlib.suppress(TimeoutError):
@@ -116,3 +119,9 @@ class Link:
                 items, self._items = self._items, []
             with contextlib.suppress(OSError):
                 await comm.write(pack(items or [("here",)]))
+            # In a burst (several orders at once, or one by one without an answer in between), each
+            # wake-up costs whoever submits a turn of the interpreter's lock.
+            alone = alone + 1 if items and self.last < last else 0
+            last = time.monotonic()
+            if len(items) > 3 or alone > 3:
+                await asyncio.sleep(GATHER)

@@ -32,7 +32,7 @@ def pack(thing: Any) -> dict[str, Any]:
     aside: list[Any] = []
 
     def keep_inside(buffer: pickle.PickleBuffer) -> bool:
-        view = np.frombuffer(buffer, dtype=np.uint8)
+        view = np.frombuffer(buffer.raw(), dtype=np.uint8)
         if view.nbytes < ASIDE:
             return True
         aside.append(to_serialize(view))

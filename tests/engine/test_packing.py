@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_wf.engine.packing import AHEAD, MOST, UNKNOWN, Lease, Machine, Ready, assign
+from jupyter_wf.engine.signals import Vector
+
+ONE = Vector(1000, 0, 0)
+
+
+def machines(*offers: Vector, partition: str | None = None) -> list[Machine]:
+    return [Machine(f"w{i}", partition, offer, offer) for i, offer in enumerate(offers)]
+
+
+def packed(tasks, leases, seconds=UNKNOWN, need=ONE, partition=None, weigh=lambda task: {}):
+    ready, bound = Ready(), {}
+    for order, task in enumerate(tasks):
+        ready.add(order, task, (partition, need))
+    serials = iter(range(10**6))
+
+    def bind(task, lease, expected, vector) -> None:
+        lease.take(next(serials), expected, vector)
+        bound.setdefault(lease.nonce, []).append(task)
+
+    assign(ready, leases, lambda task: seconds, weigh, bind)
+    return bound, ready
+
+
+def leases_on(found: list[Machine], each: int = 1) -> list[Lease]:
+    return [Lease(f"{machine.name}-{i}", machine) for machine in found for i in range(each)]
+
+
+def test_unknown_tasks_go_one_to_a_lease() -> None:
+    bound, ready = packed("abcde", leases_on(machines(ONE, ONE)))
+    assert bound == {"w0-0": ["a"], "w1-0": ["b"]}
+    assert len(ready) == 3
+
+
+def test_short_tasks_go_in_batches_and_long_ones_wait() -> None:
+    many = [str(i) for i in range(1000)]
+    bound, _ = packed(many, leases_on(machines(ONE, ONE)), seconds=1e-3)
+    sizes = [len(tasks) for tasks in bound.values()]
+    assert sizes == [20, 20]
+    assert AHEAD / 1e-3 == 20
+    bound, _ = packed(many, leases_on(machines(ONE, ONE)), seconds=1.0)
+    assert [len(tasks) for tasks in bound.values()] == [1, 1]
+    bound, _ = packed(many, leases_on(machines(ONE)), seconds=1e-9)
+    assert len(bound["w0-0"]) == MOST
+
+
+def test_few_short_tasks_are_spread() -> None:
+    bound, _ = packed("abcd", leases_on(machines(ONE, ONE)), seconds=1e-4)
+    assert sorted(len(tasks) for tasks in bound.values()) == [2, 2]
+
+
+def test_a_task_goes_where_its_large_inputs_are() -> None:
+    bound, _ = packed(
+        "ab", leases_on(machines(ONE, ONE)), weigh=lambda task: {"w1": 10**9} if task == "a" else {}
+    )
+    assert bound == {"w1-0": ["a"], "w0-0": ["b"]}
+
+
+def test_partitions_are_kept_apart_where_there_are_any() -> None:
+    found = [*machines(ONE, partition="cpu"), Machine("g", "gpu", ONE, ONE)]
+    bound, _ = packed("ab", leases_on(found), partition="gpu")
+    assert bound == {"g-0": ["a"]}
+    bound, _ = packed("ab", leases_on(machines(ONE, ONE)), partition="gpu")
+    assert len(bound) == 2
+
+
+def test_more_cores_than_a_worker_has_take_all_of_them() -> None:
+    found = machines(Vector(2000, 0, 0))
+    bound, _ = packed("ab", leases_on(found, each=2), need=Vector(9000, 0, 0))
+    assert bound == {"w0-0": ["a"]}
+
+
+@given(
+    st.lists(st.integers(1, 1000), min_size=1, max_size=12),
+    st.integers(1, 4),
+    st.sampled_from([UNKNOWN, 1e-4, 1.0]),
+)
+def test_no_device_is_ever_overbooked_and_all_comes_back(gpus, each, seconds) -> None:
+    (machine,) = machines(Vector(1000 * each, 1000, 0))
+    leases = leases_on([machine], each)
+    for gpu in gpus:
+        packed("abc", leases, seconds, need=Vector(1000, gpu, 0))
+        assert machine.free.gpu >= 0
+        assert machine.free.cpu >= 0
+    for lease in leases:
+        for serial in [*lease.hands]:
+            assert lease.give(serial)
+            assert not lease.give(serial)
+    assert machine.free == machine.offer
