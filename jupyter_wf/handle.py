@@ -3,14 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
-from jupyter_wf.errors import WorkflowError
+from jupyter_wf.errors import GraphError, WorkflowError
 from jupyter_wf.graph import Graph
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+#: What people try on a handle that only its value can do; arrays on the right take it as an array.
+_OPERATORS = {
+    **{
+        f"__{name}__": sign for name, sign in (("lt", "<"), ("le", "<="), ("gt", ">"), ("ge", ">="))
+    },
+    **{
+        f"__{side}{name}__": sign
+        for side in ("", "r")
+        for name, sign in (
+            ("add", "+"),
+            ("sub", "-"),
+            ("mul", "*"),
+            ("truediv", "/"),
+            ("floordiv", "//"),
+            ("mod", "%"),
+            ("pow", "**"),
+            ("matmul", "@"),
+        )
+    },
+}
+_USES = {
+    "__neg__": "-",
+    "__abs__": "abs()",
+    "__len__": "len()",
+    "__iter__": "iteration",
+    "__contains__": "in",
+    "__getitem__": "[…]",
+    "__float__": "float()",
+    "__int__": "int()",
+}
 
 
 class Owner(Protocol):
@@ -120,6 +152,28 @@ class DataHandle:
     def __bool__(self) -> NoReturn:
         raise TypeError(f"{self.name!r} has no truth value until it is computed: use .get().")
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, DataHandle):
+            return self._owner is other._owner and self.name == other.name
+        if hasattr(other, "__array__"):
+            return NotImplemented
+        # Never False: `X == 3` asks for the value, and would be answered wrongly for ever.
+        raise self._not_the_value("==")
+
+    def __hash__(self) -> int:
+        return hash((id(self._owner), self.name))
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        if attribute.startswith("_"):  # protocols, which handles do not have, are asked for so
+            raise AttributeError(f"'DataHandle' object has no attribute {attribute!r}")
+        raise AttributeError(f"{self._not_the_value('.' + attribute)}")
+
+    def _not_the_value(self, what: str) -> TypeError:
+        return TypeError(
+            f"{self.name!r} is a handle, on which {what} does not work. Use .get() for its "
+            f"value, or put this code in a %%task cell."
+        )
+
     def __reduce__(self) -> NoReturn:
         raise WorkflowError(
             f"{self.name!r} is a handle of this workflow and can't be sent elsewhere. "
@@ -127,5 +181,34 @@ class DataHandle:
         )
 
     def __repr__(self) -> str:
-        summary = self._owner.data_summary(self.name)
+        try:
+            summary = self._owner.data_summary(self.name)
+        except GraphError:
+            return f"<Data {self.name}: no longer in the workflow>"
         return f"<Data {self.name}: {self.state}{', ' + summary if summary else ''}>"
+
+
+def _refuse() -> None:
+    """Have operators say what to do instead: Python's own messages speak of a class only."""
+
+    def operator(sign: str) -> Callable[..., Any]:
+        def refuse(self: DataHandle, other: object) -> Any:
+            if hasattr(other, "__array__") and not isinstance(other, DataHandle):
+                return NotImplemented
+            raise self._not_the_value(sign)
+
+        return refuse
+
+    def use(what: str) -> Callable[..., NoReturn]:
+        def refuse(self: DataHandle, *_: object) -> NoReturn:
+            raise self._not_the_value(what)
+
+        return refuse
+
+    for name, sign in _OPERATORS.items():
+        setattr(DataHandle, name, operator(sign))
+    for name, what in _USES.items():
+        setattr(DataHandle, name, use(what))
+
+
+_refuse()

@@ -31,7 +31,10 @@ class Values:
         try:
             return self._flow.graph.data[name]
         except KeyError:
-            raise GraphError(f"There is no data named {name!r} in the graph any more.") from None
+            raise GraphError(
+                f"There is no data named {name!r} in the workflow any more. "
+                f"Define the task that makes it again, or undo."
+            ) from None
 
     def data_key(self, name: str) -> str:
         """Return the key of a data."""

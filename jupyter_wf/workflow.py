@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from threading import RLock
@@ -225,6 +226,9 @@ class Workflow:
     def remove(self, name: str) -> None:
         """Remove a task; what reads its outputs is blocked until something makes them again."""
         with self._edits:
+            if name not in self.graph.tasks:
+                producer = self.graph.data[name].producer if name in self.graph.data else None
+                raise self._no_task(name, producer)
             self._record(f"remove {name}", self.graph.without_task(name))
 
     def put(self, value: Any, name: str | None = None) -> DataHandle:
@@ -317,7 +321,10 @@ class Workflow:
 
     def why(self, name: str) -> str:
         """Say in words why a task, or the task that makes a data, is in the state it is in."""
-        (task,) = self._tasks_of([name])
+        found = self._tasks_of([name])
+        if not found:
+            return self._why_no_task(name)
+        (task,) = found
         state = self.state_of(task)
         status = self.status_of(task)
         if status is None or state in ("stale", "new"):
@@ -326,6 +333,12 @@ class Workflow:
         if not said and status.seconds:
             said = f"computed in {status.seconds:.3g} s by {status.worker}"
         return f"{task}: {state}{'; ' + said if said else ''}"
+
+    def _why_no_task(self, name: str) -> str:
+        readers = ", ".join(self.graph.dependents(name)) or "no task"
+        if self.graph.data[name].orphan:
+            return f"{name}: nothing makes it any more; read by {readers}. Define a task for it."
+        return f"{name}: given from outside; read by {readers}"
 
     # -- questions -----------------------------------------------------------------------------
 
@@ -360,9 +373,16 @@ class Workflow:
                 if producer is not None:
                     found[producer] = None
             else:
-                known = ", ".join(sorted(self.graph.tasks)[:20]) or "none yet"
-                raise GraphError(f"There is no task or data named {name!r}. Tasks: {known}.")
+                raise self._no_task(name)
         return tuple(found)
+
+    def _no_task(self, name: str, producer: str | None = None) -> GraphError:
+        if producer is not None:
+            return GraphError(f"{name!r} is no task but data, made by task {producer!r}.")
+        close = get_close_matches(name, [*self.graph.tasks, *self.graph.data], n=1)
+        meant = f"; did you mean {close[0]!r}?" if close else "."
+        known = ", ".join(sorted(self.graph.tasks)[:20]) or "none yet"
+        return GraphError(f"There is no task or data named {name!r}{meant} Tasks: {known}.")
 
     # -- views, life ---------------------------------------------------------------------------
 

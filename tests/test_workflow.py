@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,6 +136,48 @@ def test_what_a_handle_refuses(flow: wf.Workflow) -> None:
         foreign = other.put(1)
     with pytest.raises(wf.CaptureError, match="another workflow"):
         add.invoke(foreign)
+
+
+@pytest.mark.parametrize(
+    ("use", "what"),
+    [
+        (lambda x: x + 1, "+"),
+        (lambda x: 1 - x, "-"),
+        (lambda x: x @ x, "@"),
+        (lambda x: x == 3, "=="),
+        (lambda x: x != 3, "=="),
+        (lambda x: x < 3, "<"),
+        (lambda x: x[0], "[…]"),
+        (len, "len()"),
+        (list, "iteration"),
+        (lambda x: x.shape, ".shape"),
+    ],
+)
+def test_a_handle_used_as_its_value_says_what_to_do(
+    flow: wf.Workflow, use: Callable[[Any], object], what: str
+) -> None:
+    with pytest.raises((TypeError, AttributeError)) as caught:
+        use(flow.put(3, "x"))
+    message = f"'x' is a handle, on which {what} does not work. Use .get() for its value"
+    assert message in str(caught.value)
+
+
+def test_handles_work_with_arrays_and_know_each_other(flow: wf.Workflow) -> None:
+    x = flow.put(np.arange(3.0), "x")
+    assert np.array_equal(x + np.ones(3), [1, 2, 3])
+    assert np.array_equal(np.ones(3) - x, [1, 0, -1])
+    assert (x == np.arange(3)).all()
+    assert x == flow.handle("x") != flow.put(1, "y")
+    assert x in {flow.handle("x"): 1}
+    assert not hasattr(x, "shape")
+
+
+def test_a_handle_on_what_was_removed_says_so(flow: wf.Workflow) -> None:
+    x = add.invoke(1, 2)
+    flow.undo()
+    assert repr(x) == f"<Data {x.name}: no longer in the workflow>"
+    with pytest.raises(wf.WorkflowError, match="Define the task that makes it again, or undo"):
+        x.get()
 
 
 def test_an_error_carries_the_users_lines(flow: wf.Workflow) -> None:
@@ -362,3 +405,19 @@ def test_a_closed_workflow_says_so(tmp_path: Path) -> None:
         pass
     with pytest.raises(wf.WorkflowError, match="closed"):
         _ = flow.engine
+
+
+def test_why_answers_for_every_data(flow: wf.Workflow) -> None:
+    flow.put(1, "k")
+    code = cell_code("a = k", {}, label="A", filename="f", first_line=1)
+    flow.define(Task("A", code, (("k", "k"),), (("a", "a"),)), run=False)
+    code = cell_code("b = a", {}, label="B", filename="f", first_line=1)
+    flow.define(Task("B", code, (("a", "a"),), (("b", "b"),)), run=False)
+    assert flow.why("k") == "k: given from outside; read by A"
+    with pytest.raises(wf.WorkflowError, match="'a' is no task but data, made by task 'A'"):
+        flow.remove("a")
+    flow.remove("A")
+    assert flow.why("a").startswith("a: nothing makes it any more; read by B.")
+    assert flow.why("B").startswith("B: new; a is produced by no task")
+    with pytest.raises(wf.WorkflowError, match="named 'BB'; did you mean 'B'\\? Tasks: B"):
+        flow.why("BB")
