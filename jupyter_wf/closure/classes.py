@@ -24,7 +24,7 @@ _LEFT_OUT = frozenset(
         *("__firstlineno__", "__static_attributes__", "__type_params__", "__parameters__"),
         *("__dataclass_fields__", "__dataclass_params__", "__match_args__", "__orig_bases__"),
         *("__abstractmethods__", "_abc_impl", "_is_protocol", "__protocol_attrs__"),
-        "__non_callable_proto_members__",
+        *("__non_callable_proto_members__", "__slotnames__"),
     }
 )
 _METHODS = (types.FunctionType, property, staticmethod, classmethod)

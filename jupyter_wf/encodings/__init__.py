@@ -2,5 +2,6 @@
 
 from jupyter_wf.encodings.encoded import Encoded, content_id
 from jupyter_wf.encodings.registry import decode, encode, summarise
+from jupyter_wf.encodings.unpickling import unpickle
 
-__all__ = ["Encoded", "content_id", "decode", "encode", "summarise"]
+__all__ = ["Encoded", "content_id", "decode", "encode", "summarise", "unpickle"]

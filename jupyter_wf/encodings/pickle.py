@@ -33,10 +33,10 @@ def node(value: Any, writer: Writer) -> Any:
 
 def value(tag: str, node: dict[str, Any], reader: Reader) -> Any:
     """Unpickle; called for values whose hash was verified."""
-    import pickle
+    from jupyter_wf.encodings.unpickling import unpickle
 
     try:
-        return pickle.loads(reader.leaves[node[tag]])
+        return unpickle(reader.leaves[node[tag]].data)
     except Exception as error:
         raise StoreError(
             f"The stored pickle can't be read here: {type(error).__name__}: {error}. "

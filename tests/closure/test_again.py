@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import linecache
 
 import pytest
@@ -45,3 +46,14 @@ def test_what_is_not_used_does_not_make_code_anew() -> None:
     first = code()
     space["UNUSED"] = space["new"] = 2
     assert code() is first
+
+
+def test_a_class_is_the_same_after_its_instances_were_copied_or_pickled() -> None:
+    space = notebook(
+        f"{BASE}\nclass Plain:\n    pass\ndef task():\n    return Plain, Config, Model"
+    )
+    first = function_code(space["task"]).fingerprint
+    for value in (space["Plain"](), space["config"], space["model"]):
+        copy.copy(value)
+    assert "__slotnames__" in vars(space["Plain"])
+    assert function_code(space["task"]).fingerprint == first
