@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
+from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.formats.svg import to_svg
@@ -51,8 +51,8 @@ class Extension:
         self._register("line", "%task", self.magics.misplaced)
         self._insert(self.shell.input_transformer_manager.cleanup_transforms, cells.magic_first)
         self._insert(self.shell.Completer.custom_matchers, Completer(self.magics.names).matcher())
-        self.shell.events.register("pre_run_cell", self._entered)
-        self._undo.append(lambda: self.shell.events.unregister("pre_run_cell", self._entered))
+        self._hear("pre_run_cell", self._entered)
+        self._hear("post_run_cell", self._left)
         self._handle_errors()
         self._draw_graphs()
 
@@ -77,6 +77,14 @@ class Extension:
     def _insert(self, chain: list[Any], item: Any) -> None:
         chain.insert(0, item)
         self._undo.append(lambda: chain.remove(item) if item in chain else None)
+
+    def _hear(self, event: str, callback: Callable[..., None]) -> None:
+        self.shell.events.register(event, callback)
+        self._undo.append(lambda: self.shell.events.unregister(event, callback))
+
+    def _left(self, _: ExecutionResult) -> None:
+        """Look after the tasks once a cell has run."""
+        self.magics.after_cell()
 
     def _entered(self, info: ExecutionInfo) -> None:
         """Note which cell runs, before it runs."""

@@ -20,7 +20,8 @@ from jupyter_wf.errors import (
 from jupyter_wf.graph import Task
 from jupyter_wf.handle import DataHandle
 from jupyter_wf.magics import options, tables, verbs
-from jupyter_wf.magics.capture import capture
+from jupyter_wf.magics.capture import Captured, capture
+from jupyter_wf.magics.follow import Follow
 from jupyter_wf.magics.frames import friendly, say
 from jupyter_wf.workflow import Workflow, current
 
@@ -42,6 +43,8 @@ class WorkflowMagics:
     ----------
     cell : str or None
         Id of the ``%%task`` cell that runs now.
+    follow : Follow
+        What the cells read, so that tasks follow its changes.
     start : callable or None
         Called with the workflow and a task's name when ``%%task`` has defined it, where no one
         looks on; None starts it at once and shows its card.
@@ -50,6 +53,7 @@ class WorkflowMagics:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.cell: str | None = None
+        self.follow = Follow()
         self.start: Callable[[Workflow, str], None] | None = None
 
     @no_var_expand
@@ -57,15 +61,19 @@ class WorkflowMagics:
     def task_cell(self, line: str, body: str) -> None:
         """Make the cell a task; its help replaces this text."""
         given = options.parse_line(line)
-        flow = current()
-        captured = capture(
-            given,
-            body,
-            namespace=self._namespace(),
-            graph=flow.graph,
-            data_of=lambda value: _data_of(value, flow),
-            cell=self.cell,
-        )
+        flow, cell = current(), self.cell
+
+        def again() -> Captured:
+            return capture(
+                given,
+                body,
+                namespace=self._namespace(),
+                graph=flow.graph,
+                data_of=lambda value: _data_of(value, flow),
+                cell=cell,
+            )
+
+        captured = again()
         task = captured.task
         try:
             handles = flow.define(task, captured.values, run=self.start is None)
@@ -74,6 +82,7 @@ class WorkflowMagics:
             raise
         except DoubleProducerError as error:
             raise _with_way_out(error, flow, task) from None
+        self.follow.note(flow, captured, again)
         for (output, _), handle in zip(task.outputs, handles, strict=True):
             self.shell.user_ns[output] = handle
         if self.start is None:
@@ -118,7 +127,18 @@ class WorkflowMagics:
     @friendly
     def wf(self, line: str) -> Any:
         """Do what a verb says; its help replaces this text."""
-        return verbs.do(current(), options.split(line))
+        words = options.split(line)
+        if words and words[0] in verbs.LOOKING and not set(words) & {"-h", "--help"}:
+            self.follow.refresh(current())
+        return verbs.do(current(), words)
+
+    def after_cell(self) -> None:
+        """After any cell: under ``%wf auto on``, run what its changes made stale."""
+        if not self.follow:
+            return
+        flow = current()
+        if flow.auto and not flow.dry and self.follow.refresh(flow):
+            flow.run()
 
     def names(self) -> tuple[list[str], list[str]]:
         """Names of the tasks and of the data, sorted, for completion."""

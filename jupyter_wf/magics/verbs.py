@@ -127,6 +127,8 @@ VERBS = {
     "connect": Verb("run on a Dask cluster; without address, an embedded one", _connect, "address"),
     "auto": Verb("run what depends on a change after every change", _auto, "switch"),
 }
+#: Verbs that tell of the tasks or run them: what the tasks read is looked at before.
+LOOKING = ("run", "status", "plan", "why", "graph", "auto")
 #: Verbs to come, so that they are told from misspelt ones.
 LATER = ("runs", "diff", "partitions", "store", "export", "dash", "builder")
 

@@ -94,6 +94,55 @@ def test_another_value_of_a_variable_makes_its_readers_stale(cell: Cell, flow: w
     assert value(cell("X.get(), Y.get()")) == (2, 2)
 
 
+def test_tasks_follow_what_their_cells_read(cell: Cell, flow: wf.Workflow, capsys: Output) -> None:
+    value(cell("C, data = 10, [1]\ndef shift(x):\n    return x + C"))
+    value(cell("%%task\nX = shift(1)", "c1"))
+    value(cell("%%task\nY = sum(data)", "c2"))
+    value(cell("%%task\nZ = X + Y", "c3"))
+    assert value(cell("Z.get()")) == 12
+    flow.flush()
+    for change, why, total in (
+        ("C = 20", "`C` changed", 22),
+        ("def shift(x):\n    return x - C", "`shift` changed", -18),
+        ("data.append(5)", "input data changed", -13),
+    ):
+        value(cell(change))
+        capsys.readouterr()
+        value(cell("%wf plan"))
+        assert why in capsys.readouterr().out
+        value(cell("%wf run --wait"))
+        assert value(cell("Z.get()")) == total
+        flow.flush()
+    executions = flow.engine.executions()
+    value(cell("def shift(x):\n    # said again\n    return x - C"))
+    value(cell("%wf run --wait"))
+    assert flow.engine.executions() == executions == {"X": 3, "Y": 2, "Z": 4}
+
+
+def test_what_cannot_be_followed_or_was_undone_stays(cell: Cell, flow: wf.Workflow) -> None:
+    value(cell("def shift(x):\n    return x + 1"))
+    value(cell("%%task\nX = shift(1)", "c1"))
+    before = flow.graph.tasks["X"]
+    value(cell("old = shift\ndel shift"))
+    value(cell("%wf status"))
+    assert flow.graph.tasks["X"] is before
+    value(cell("shift = lambda x: x + 2"))
+    value(cell("%wf status"))
+    assert flow.state_of("X") != "stored"
+    value(cell("%wf undo"))
+    value(cell("%wf status"))
+    assert flow.graph.tasks["X"] is before
+
+
+def test_auto_follows_plain_cells(cell: Cell, flow: wf.Workflow) -> None:
+    value(cell("C = 1"))
+    value(cell("%%task\nX = C", "c1"))
+    value(cell("%wf auto on"))
+    value(cell("C = 2"))
+    assert flow.state_of("X") in ("waiting", "ready", "running", "stored")
+    assert value(cell("X.get()")) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -262,6 +311,7 @@ def test_unload_takes_everything_away(shell: InteractiveShell) -> None:
             list(manager.cleanup_transforms),
             list(shell.Completer.custom_matchers),
             list(shell.events.callbacks["pre_run_cell"]),
+            list(shell.events.callbacks["post_run_cell"]),
             shell.custom_exceptions,
         ]
 
