@@ -21,7 +21,8 @@ PAIR = (
     ".jp-OutputArea-child:has(.jp-wf-static) + .jp-OutputArea-child"
     ":has(> .jp-OutputArea-output:not([data-mime-type])):not(:has(.jp-wf-live)){display:none}"
     ".jp-OutputArea-child:has(> .jp-RenderedSVG) + .jp-OutputArea-child"
-    ":has(> .jupyter-widgets):not(:has(> .jupyter-widgets > *)){display:none}"
+    ":has(> .jp-OutputArea-output:is(.jupyter-widgets,:not([data-mime-type])))"
+    ":not(:has(> .jp-OutputArea-output > *)){display:none}"
 )
 
 
