@@ -10,7 +10,7 @@ from typing import Any
 
 from jupyter_wf.closure import FunctionCode, value_digest
 from jupyter_wf.context import current as running
-from jupyter_wf.errors import CaptureError, WorkflowError
+from jupyter_wf.errors import CaptureError, FingerprintError, WorkflowError
 from jupyter_wf.fingerprint import task_key
 from jupyter_wf.graph import Call, Code, Requirements, Slot, Task
 from jupyter_wf.handle import DataHandle
@@ -29,6 +29,7 @@ class TaskFunction:
         requirements: Requirements,
         outputs: tuple[str, ...] = (RESULT,),
     ) -> None:
+        _check(function)
         functools.update_wrapper(self, function)
         self.name = str(getattr(function, "__name__", type(function).__name__))
         self.requirements = requirements
@@ -77,7 +78,7 @@ class TaskFunction:
                     f"{handle.name!r} belongs to another workflow. Pass its value: .get()."
                 )
         code = self.code
-        call = Call(value_digest(arguments), _pickled(self.name, arguments))
+        call = Call(self._digest(arguments), _pickled(self.name, arguments))
         keys = flow.keys.data
         key = task_key(
             code.fingerprint, call.digest, [(slot, keys[handle.name]) for slot, handle in inputs]
@@ -98,6 +99,17 @@ class TaskFunction:
         flow.append(task, key)
         handles = tuple(DataHandle(flow.values, data) for _, data in outputs)
         return handles[0] if len(handles) == 1 else handles
+
+    def _digest(self, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> str:
+        try:
+            return value_digest(arguments)
+        except FingerprintError:
+            # Told again with the parameters' names: the arguments as they are have none.
+            for name, value in self._signature.bind(
+                *arguments[0], **arguments[1]
+            ).arguments.items():
+                value_digest(value, name=name, user=f"{self.name}.invoke()")
+            raise
 
     def map_invoke(self, calls: Iterable[Sequence[Any]]) -> list[Any]:
         """Invoke once for each tuple of positional arguments; return the handles in their order."""
@@ -165,6 +177,26 @@ def task(
         return TaskFunction(function, needs, names)
 
     return wrap if function is None else wrap(function)
+
+
+def _check(function: Any) -> None:
+    """Refuse what can't be a task."""
+    if not callable(function):
+        raise CaptureError(
+            f"@task makes a task of a function, not of {function!r:.80}. "
+            f"Give its options by name: @task(memory='4GiB')."
+        )
+    inner = inspect.unwrap(function)
+    if inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner):
+        raise CaptureError(
+            f"{function.__name__}() is async, but a task is called and its result kept. "
+            f"Write it with def; await in it through asyncio.run(...)."
+        )
+    if inspect.isgeneratorfunction(inner) and inner is function:
+        raise CaptureError(
+            f"{function.__name__}() is a generator, whose values could not be kept. "
+            f"Return them all, as a list or an array."
+        )
 
 
 def _with_slots(value: Any, inputs: list[tuple[str, DataHandle]]) -> Any:

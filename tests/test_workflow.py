@@ -421,3 +421,31 @@ def test_why_answers_for_every_data(flow: wf.Workflow) -> None:
     assert flow.why("B").startswith("B: new; a is produced by no task")
     with pytest.raises(wf.WorkflowError, match="named 'BB'; did you mean 'B'\\? Tasks: B"):
         flow.why("BB")
+
+
+async def later() -> int:
+    return 1
+
+
+def one_by_one() -> Iterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (later, r"later\(\) is async.*asyncio\.run"),
+        (one_by_one, r"one_by_one\(\) is a generator.*as a list"),
+        ("4GiB", "of a function, not of '4GiB'. Give its options by name"),
+    ],
+)
+def test_what_cannot_be_a_task_is_refused_at_once(function: Any, says: str) -> None:
+    with pytest.raises(wf.CaptureError, match=says):
+        wf.task(function)
+
+
+def test_arguments_without_identity_are_named_by_their_parameter(flow: wf.Workflow) -> None:
+    with pytest.raises(wf.CaptureError, match=r"add\.invoke\(\) uses 'b\[1\]', a generator"):
+        add.invoke(1, [2, (i for i in range(3))])
+    with pytest.raises(wf.CaptureError, match=r"add\.invoke\(\) uses 'b', a .*lock"):
+        add.invoke(flow.put(1), b=threading.Lock())

@@ -72,7 +72,7 @@ def capture(
         source, first_line = f"{_seeding(options.seed)}\n{body}", BODY_LINE - 1
         parse(source, first_line)
     outputs = _outputs(options, found)
-    name = _name(options, outputs)
+    name = _name(options, found, outputs)
     reads = _Reads(name, namespace, graph, data_of)
     for read in _wanted(options, found):
         if not (read == "rng" and options.seed is not None):
@@ -116,13 +116,19 @@ def _outputs(options: Options, found: Names) -> tuple[str, ...]:
     return options.outputs
 
 
-def _name(options: Options, outputs: tuple[str, ...]) -> str:
+def _name(options: Options, found: Names, outputs: tuple[str, ...]) -> str:
     if options.name is not None:
         return options.name
     if not outputs:
+        only = ""
+        if found.defined:
+            only = (
+                f" Definitions, here of {_list(found.defined)}, are no outputs: in a plain cell, "
+                f"without %%task, every task can use them."
+            )
         raise CaptureError(
-            "This task makes nothing that another could read. Assign its result to a variable, "
-            "or name the task: %%task NAME."
+            f"This task makes nothing that another could read. Assign its result to a variable, "
+            f"or name the task: %%task NAME.{only}"
         )
     return "_".join(outputs)[:MAX_NAME]
 

@@ -36,11 +36,14 @@ class Names:
         Names the body makes for others.
     bound : frozenset of str
         Every name bound at top level.
+    defined : tuple of str
+        Names of functions and classes that the body defines.
     """
 
     reads: tuple[str, ...]
     outputs: tuple[str, ...]
     bound: frozenset[str] = field(repr=False)
+    defined: tuple[str, ...] = field(default=(), repr=False)
 
 
 def names(source: str, first_line: int = 1) -> Names:
@@ -70,6 +73,7 @@ def names(source: str, first_line: int = 1) -> Names:
         tuple(reads),
         tuple(outputs),
         frozenset(visitor.kinds),
+        tuple(name for name, kinds in visitor.kinds.items() if kinds[-1] == "definition"),
     )
 
 

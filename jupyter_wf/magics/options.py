@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from argparse import SUPPRESS
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NoReturn
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 from jupyter_wf.errors import CaptureError
 from jupyter_wf.graph import Requirements
@@ -71,6 +73,29 @@ class Parser(argparse.ArgumentParser):
         """Raise `CaptureError` with the message and the way to help."""
         raise CaptureError(f"{self.prog}: {message}. See {self.prog} -h.")
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse words; raise `CaptureError` that says which option an unknown one may stand for."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            close = get_close_matches(unknown[0].partition("=")[0], self._known(), n=1)
+            meant = f" (did you mean {close[0]}?)" if close else ""
+            verb = f" {found.verb}" if hasattr(found, "verb") else ""
+            raise CaptureError(
+                f"{self.prog}{verb}: {unknown[0]!r} is not understood{meant}. "
+                f"See {self.prog}{verb} -h."
+            )
+        return found
+
+    def _known(self) -> set[str]:
+        """Options of this parser and of its verbs."""
+        found = {
+            o for action in self._actions for o in action.option_strings if action.help != SUPPRESS
+        }
+        for action in self._actions:
+            if isinstance(action.choices, dict):
+                found.update(*(one._known() for one in action.choices.values()))
+        return found
+
 
 class _Help(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
@@ -105,16 +130,16 @@ def parser() -> Parser:
     add("--seed", type=int, metavar="N", help="seed the random numbers; part of what the task is")
     add("--no-cache", action="store_true", help="run even if the result is stored")
     add("--wait", action="store_true", help="wait until the task is done")
-    add("--env", action="append", metavar="REQUIREMENT", help=argparse.SUPPRESS)
-    add("--map", action="append", metavar="NAME=COLLECTION", help=argparse.SUPPRESS)
-    add("--lang", default="python", metavar="LANG", help=argparse.SUPPRESS)
+    add("--env", action="append", metavar="REQUIREMENT", help=SUPPRESS)
+    add("--map", action="append", metavar="NAME=COLLECTION", help=SUPPRESS)
+    add("--lang", default="python", metavar="LANG", help=SUPPRESS)
     add_help(made)
     return made
 
 
 def shown_actions() -> list[argparse.Action]:
     """Return the options that ``-h`` explains."""
-    return [a for a in parser()._actions if a.help != argparse.SUPPRESS]
+    return [a for a in parser()._actions if a.help != SUPPRESS]
 
 
 def parse_line(line: str) -> Options:

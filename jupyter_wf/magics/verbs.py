@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.errors import CaptureError, TaskError, WorkflowError
@@ -88,7 +89,8 @@ def _reset(flow: Workflow, _: Arguments) -> None:
 
 def _connect(flow: Workflow, given: Arguments) -> None:
     flow.connect(given.address)
-    say(f"Connected to {given.address or 'an embedded cluster, which starts with a task'}.")
+    # Whether the cluster answers shows with the first task: nothing here waits for it.
+    say(f"Tasks run on {given.address or 'an embedded cluster, which the first one starts'} now.")
 
 
 def _auto(flow: Workflow, given: Arguments) -> None:
@@ -172,6 +174,8 @@ def do(flow: Workflow, words: list[str]) -> Any:
     if words and words[0] in LATER:
         raise CaptureError(f"%wf {words[0]} is not in this release. Available: {', '.join(VERBS)}.")
     if words and not words[0].startswith("-") and words[0] not in VERBS:
-        raise CaptureError(f"%wf has no verb {words[0]!r}. Available: {', '.join(VERBS)}.")
+        close = get_close_matches(words[0].lower(), VERBS, n=1)
+        meant = f"; did you mean {close[0]!r}?" if close else "."
+        raise CaptureError(f"%wf has no verb {words[0]!r}{meant} Available: {', '.join(VERBS)}.")
     given = parser().parse_args(words or ["-h"])
     return VERBS[given.verb].do(flow, given)
