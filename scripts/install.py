@@ -34,6 +34,9 @@ def main(extras: list[str]) -> int:
     run([*pip, "uv"])
     uv = [str(PYTHON), "-m", "uv", "pip", "install", "--python", str(PYTHON), "--quiet"]
     uv += ["--constraint", CONSTRAINTS, "--build-constraint", CONSTRAINTS, "--editable", target]
+    # Compiled once here, not in every worker process where Python may not write beside packages.
+    uv += ["--compile-bytecode"]
+    print(f"Installing jupyter_wf into {VENV.name}; the first time takes a minute.", flush=True)
     try:
         run(uv, uv_environment(pip_configuration()))
     except subprocess.CalledProcessError:
