@@ -331,7 +331,9 @@ class Workflow:
             return f"{task}: {state}; {self.plan(task).steps[task].why}"
         said = status.failure.message if status.failure else status.why
         if not said and status.seconds:
-            said = f"computed in {status.seconds:.3g} s by {status.worker}"
+            worker = self.status.workers.get(status.worker)
+            by = worker.name if worker is not None and worker.name else status.worker
+            said = f"computed in {status.seconds:.3g} s by {by}"
         return f"{task}: {state}{'; ' + said if said else ''}"
 
     def _why_no_task(self, name: str) -> str:

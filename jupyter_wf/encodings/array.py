@@ -115,20 +115,22 @@ def node(value: Any, writer: Writer) -> Any:
 
 
 def value(tag: str, node: dict[str, Any], reader: Reader) -> Any:
-    """Decode an array or a NumPy scalar."""
+    """Decode an array, read-only because others may read the same memory, or a NumPy scalar."""
     leaf = reader.leaves[node[tag]]
     if tag == "scalar":
         return leaf[()]
     if not node.get("jax"):
-        return leaf
+        array = leaf.view()
+        array.flags.writeable = False
+        return array
     import jax
 
     # Without this, JAX would silently make 32 bits of 64 where the reader has not enabled them.
     if leaf.dtype.itemsize > 4:
         with jax.enable_x64(True):
             return jax.numpy.asarray(leaf)
-    array = jax.numpy.asarray(leaf)
-    return jax.random.wrap_key_data(array, impl=node["key"]) if "key" in node else array
+    found = jax.numpy.asarray(leaf)
+    return jax.random.wrap_key_data(found, impl=node["key"]) if "key" in node else found
 
 
 def summary(value: Any, _: Callable[[Any], str]) -> str:
