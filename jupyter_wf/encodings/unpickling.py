@@ -1,7 +1,8 @@
-"""Unpickles values, and leaves the classes of this process as they are.
+"""Unpickles values, as instances of the classes that the notebook has, left as they are.
 
-cloudpickle sends a notebook's class by value, and on arrival sets every attribute anew, even where
-the class came from: its methods would then see a copy of the notebook's variables, not these.
+cloudpickle sends a notebook's class by value. On arrival it sets every attribute anew, even where
+the class came from: its methods would then see a copy of the notebook's variables, not these. And
+after a restart of the kernel it makes a second class, which `isinstance` and ``==`` tell from ours.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import io
 import pickle
+import sys
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
@@ -44,11 +46,27 @@ def _make(make: Callable[..., type], *arguments: Any) -> type:
     from cloudpickle import cloudpickle
 
     identity = arguments[-2]
-    known = identity in cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID
+    if identity in cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID:
+        return make(*arguments)
+    if make is cloudpickle._make_skeleton_enum:
+        bases, name, module = arguments[0], arguments[1], arguments[4]
+    else:
+        name, bases, module = arguments[1], arguments[2], arguments[3].get("__module__")
+    here = _here(name, bases) if module == "__main__" else None
+    if here is not None:
+        return here
     made = make(*arguments)
-    if not known:
-        _MADE.add(made)
+    _MADE.add(made)
     return made
+
+
+def _here(name: str, bases: tuple[type, ...]) -> type | None:
+    """Find the class of this name in the notebook, as a pickle by name would; None on a worker."""
+    found = vars(sys.modules["__main__"]).get(name)
+    if not isinstance(found, type) or (found.__module__, found.__qualname__) != ("__main__", name):
+        return None
+    alike = [base.__qualname__ for base in found.__bases__] == [b.__qualname__ for b in bases]
+    return found if alike else None
 
 
 def _set_state(set_state: Callable[..., type], cls: type, state: Any) -> type:
