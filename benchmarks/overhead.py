@@ -105,7 +105,9 @@ def _compare(table: Table, count: int, ours: list[float], bare: list[float]) -> 
 def _replan(table: Table, folder: str) -> None:
     with wf.Workflow(wf.LocalEngine(), folder) as flow:
         flow.dry = True
-        start = sum(count * (rounds + (3 if count < 1000 else 0)) for count, rounds in ROUNDS.items())
+        start = sum(
+            count * (rounds + (3 if count < 1000 else 0)) for count, rounds in ROUNDS.items()
+        )
         for number in range(start - GRAPH, start):
             task.invoke(number)
         before = time.perf_counter()
@@ -119,9 +121,13 @@ def _replan(table: Table, folder: str) -> None:
 def _imports(table: Table) -> None:
     found = {}
     for module in ("dask", "jupyter_wf"):
-        code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+        code = (
+            f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+        )
         samples = [
-            float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+            float(
+                subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+            )
             for _ in range(IMPORTS)
         ]
         found[module] = percentiles(samples)

@@ -213,9 +213,11 @@ def test_every_listener_is_on_loopback_and_speaks_only_to_its_own(cluster: Any) 
     with Client(cluster, set_as_default=False) as client:
         client.wait_for_workers(2)
         for process in [me, *me.children(recursive=True)]:
-            for connection in process.net_connections(kind="inet"):
-                if connection.status == psutil.CONN_LISTEN:
-                    seen.append((connection.laddr.ip, connection.laddr.port))
+            seen += [
+                (connection.laddr.ip, connection.laddr.port)
+                for connection in process.net_connections(kind="inet")
+                if connection.status == psutil.CONN_LISTEN
+            ]
         assert len(seen) >= 7, "scheduler, two nannies, two workers, and HTTP of three"
         assert {ip for ip, _ in seen} == {"127.0.0.1"}
         address = client.scheduler.address
