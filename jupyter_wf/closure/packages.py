@@ -148,6 +148,20 @@ def content(module: Origin) -> Content:
     return _content(module.name, module.file, status.st_mtime_ns, status.st_size)
 
 
+#: For each loaded module of the user's: its spec, which a reload replaces, and its file's digest.
+_loaded: dict[str, tuple[object, str]] = {}
+
+
+def edited(name: str, now: str) -> bool:
+    """Whether a module's file has another digest than when the loaded module was first met."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    if spec is None:
+        return False
+    if _loaded.get(name, (None, ""))[0] is not spec:
+        _loaded[name] = (spec, now)
+    return _loaded[name][1] != now
+
+
 @functools.lru_cache(maxsize=4096)
 def _content(name: str, file: str, _changed: int, _size: int) -> Content:
     raw = Path(file).read_bytes()

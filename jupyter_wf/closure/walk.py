@@ -237,6 +237,12 @@ class Walker(Notes):
                 raise FingerprintError(
                     f"{user} uses the module {name!r}, which can't be read: {error}."
                 ) from error
+            if packages.edited(name, content.digest):
+                # The task would run what is loaded, and be kept as what the file says.
+                raise FingerprintError(
+                    f"{user} uses the module {name!r}, whose file was edited after its import. "
+                    f"Run importlib.reload({name}), or restart the kernel."
+                )
             self.add(label, content.digest)
             for other in (above, *content.imports) if above else content.imports:
                 self.module(other, None, user, other)

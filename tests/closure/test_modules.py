@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import sys
 from collections.abc import Callable
 
 import pytest
 
-from jupyter_wf.closure import packages
-from tests.closure.cells import code_of, differing
+from jupyter_wf.closure import function_code, packages
+from jupyter_wf.errors import FingerprintError
+from tests.closure.cells import code_of, differing, notebook
 
 USES = [
     "import wf_local_a\ndef task():\n    return wf_local_a.f()",
@@ -40,6 +43,19 @@ def test_a_local_module_counts_by_its_code_and_that_of_what_it_imports(
     module("wf_local_b", "B = 1")
     module("wf_local_a", "import wf_local_b\ndef f():\n    return wf_local_b.B")
     assert fingerprint() == first
+
+
+def test_a_module_that_was_edited_must_be_reloaded(module: Callable[[str, str], None]) -> None:
+    module("wf_local_a", "def f():\n    return 1")
+    space = notebook(USES[0])
+    first = function_code(space["task"])
+    loaded = sys.modules["wf_local_a"]
+    module("wf_local_a", "def f():\n    return 2")
+    sys.modules["wf_local_a"] = loaded
+    with pytest.raises(FingerprintError, match=r"'wf_local_a', whose file was edited.*reload"):
+        function_code(space["task"])
+    importlib.reload(loaded)
+    assert function_code(space["task"]).fingerprint != first.fingerprint
 
 
 def test_only_the_submodules_in_use_count(module: Callable[[str, str], None]) -> None:
