@@ -344,3 +344,10 @@ def test_as_a_program_with_a_cluster(tmp_path: Path, source: str) -> None:
         assert set(states(json.loads(done.stdout)).values()) == {expected}
     assert (tmp_path / "kept").is_dir()
     assert not (tmp_path / ".jupyter_wf").exists()
+
+
+def test_a_notebook_without_tasks_is_said_to_have_none(command: Command, tmp_path: Path) -> None:
+    name = notebook(tmp_path, {"only": "x = 1"})
+    code, out, _ = command("run", name)
+    assert (code, out.partition("\n")[0]) == (0, "No tasks.")
+    assert command("plan", name)[:2] == (0, "No tasks.\n")

@@ -62,7 +62,8 @@ def run_text(found: dict[str, Any]) -> str:
     """Write the document of a run as a table for people."""
     rows = [("task", "state", "seconds", "why")]
     rows += [(n, t["state"], f"{t['seconds']:.3g}", t["why"]) for n, t in found["tasks"].items()]
-    return f"{table(rows)}\nRun {found['run']}: {found['state']} in {found['seconds']:.3g} s."
+    tasks = table(rows) if found["tasks"] else "No tasks."
+    return f"{tasks}\nRun {found['run']}: {found['state']} in {found['seconds']:.3g} s."
 
 
 def failures(session: Session) -> Iterator[str]:

@@ -80,6 +80,8 @@ class Plan:
         return tuple(name for name, step in self.steps.items() if step.action == action)
 
     def __str__(self) -> str:
+        if not self.steps:
+            return "No tasks."
         rows = [("task", "action", "seconds", "why")]
         for step in self.steps.values():
             shown = "?" if step.seconds is None else f"{step.seconds:.3g}"
