@@ -40,8 +40,9 @@ from jupyter_wf.events import Event, Listener
 logger = logging.getLogger("jupyter_wf.engine")
 #: Bytes of small results that are kept here, beside the copies with the workers.
 NEAR = 64_000_000
-#: Seconds for which events may wait for each other, when they come in a rush.
-GATHER = 2e-3
+#: Events that are delivered as they come within `GATHER` seconds; more of them wait until its end.
+RUSH = 100
+GATHER = 5e-3
 
 
 class LiveEngine(Engine):
@@ -61,7 +62,7 @@ class LiveEngine(Engine):
         lock = RLock()
         self._lock = Condition(lock)
         self._done = Condition(lock)
-        self._asleep = False
+        self._asleep = self._lingering = self._urgent = False
         self._outbox: list[Instruction] = []
         self._performing = False
         self._news: list[Event] = []
@@ -205,7 +206,7 @@ class LiveEngine(Engine):
                     self._news.extend(order.events)
                 else:
                     self._outbox.append(order)
-            self._wake()
+            self._wake(urgent=not all(type(one) is Submit for one in stimuli))
         self._drain()
 
     def publish(self, *events: Event) -> None:
@@ -244,8 +245,11 @@ class LiveEngine(Engine):
         logger.error("%s", why)
 
     def _wrote(self, stimuli: list[Stimulus]) -> None:
-        if stimuli:
-            self.feed(*stimuli)
+        try:
+            if stimuli:
+                self.feed(*stimuli)
+        except EngineError:
+            logger.debug("%d commits were the last.", len(stimuli))
         with self._lock:
             self._done.notify_all()
 
@@ -290,33 +294,32 @@ class LiveEngine(Engine):
                 assert self._writer is not None
                 self._writer.put(0, order.record, {})
 
-    def _wake(self) -> None:
+    def _wake(self, *, urgent: bool = True) -> None:
+        """Have news delivered: at once, or if nobody can be waiting for them, within `GATHER`."""
         if self._thread is None and not self._closed:
             self._thread = Thread(target=self._deliver, name="jupyter-wf-events", daemon=True)
             self._thread.start()
-        if self._asleep and (self._news or self._graph is None or self._closed):
+        self._urgent = self._urgent or (urgent and bool(self._news))
+        if self._asleep and self._news and (urgent or not self._lingering):
             self._asleep = False
             self._lock.notify()
 
     def _deliver(self) -> None:
-        last, dense = 0.0, 0
+        since, count = time.monotonic(), 0
         while True:
-            now = time.monotonic()
-            dense = dense + 1 if now - last < GATHER else 0
-            last = now
-            if dense >= 3:
-                time.sleep(GATHER)
+            if count > RUSH:
+                # Every wake-up takes the interpreter's lock from somebody who has work to do.
+                time.sleep(max(0.0, since + GATHER - time.monotonic()))
+                since, count = time.monotonic(), 0
             with self._lock:
                 self._delivering = False
                 self._done.notify_all()
-                due = self._due()
-                while not self._news and not self._closed and (due is None or due > 0):
-                    self._asleep = True
-                    self._lock.wait(due)
-                    due = self._due()
-                self._asleep = False
+                due = self._sleep()
                 events, self._news = tuple(self._news), []
                 self._delivering = bool(events)
+                count = count + len(events) if time.monotonic() - since < GATHER else len(events)
+                if count == len(events):
+                    since = time.monotonic()
                 listeners, closed = self._listeners, self._closed
             for listener in listeners if events else ():
                 try:
@@ -331,6 +334,26 @@ class LiveEngine(Engine):
                     self.feed(Tick())
                 except EngineError:
                     logger.debug("The clock ticked after the end.")
+
+    def _sleep(self) -> float | None:
+        """Wait for news, or for the time to tick; return seconds until then."""
+        self._asleep = self._lingering = True
+        while True:
+            due = self._due()
+            if self._closed or (due is not None and due <= 0):
+                break
+            if self._news and (self._urgent or not self._lingering):
+                break
+            if self._lingering:
+                # Right after a delivery, only what somebody waits for is worth a wake-up.
+                told = self._lock.wait(min(GATHER, due if due is not None else GATHER))
+                self._lingering = False
+                if told or self._news:
+                    break
+            else:
+                self._lock.wait(due)
+        self._asleep = self._lingering = self._urgent = False
+        return due
 
     def _due(self) -> float | None:
         """Return seconds until the live graph wants to know the time."""

@@ -56,6 +56,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._thread = 0
         self._serial = 0
+        self._struck = False
 
     def guarded(self, serial: int, body: Callable[[], Any]) -> Any:
         """Run `body`; `Stopped` is raised in it if `stop` is called meanwhile."""
@@ -75,6 +76,7 @@ class Breaker:
         with self._lock:
             if not serial or self._serial != serial:
                 return False
+            self._struck = True
             thread = ctypes.c_ulong(self._thread)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Stopped))
             return True
@@ -82,8 +84,13 @@ class Breaker:
     def _close(self) -> None:
         with self._lock:
             self._serial = 0
-            # An exception that was asked for but not raised yet is taken back.
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), None)
+            struck, self._struck = self._struck, False
+        if struck:
+            # What was asked for but not raised yet is raised here, where it does no harm. (To take
+            # it back by asking for None leaves CPython 3.11 looking for it at every call.)
+            with suppress(Stopped):
+                for _ in range(1000):
+                    pass
 
 
 class InputLostError(Exception):

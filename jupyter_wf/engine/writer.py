@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Thread
@@ -16,6 +17,8 @@ logger = logging.getLogger("jupyter_wf.engine")
 #: Bytes that may wait to be written before whoever computes has to wait as well.
 ROOM = 512_000_000
 GROUP = 1000
+#: Seconds after a commit in which the next one waits for company: many small ones cost a core.
+PAUSE = 0.02
 GROUP_BYTES = 64_000_000
 
 Entry = tuple[int, Record, Mapping[str, Encoded]]
@@ -69,7 +72,7 @@ class Writer:
             if self._thread is None and not self._closed:
                 self._thread = Thread(target=self._write, name="jupyter-wf-writer", daemon=True)
                 self._thread.start()
-            if not self._working:
+            if not self._working and (len(self._queue) == 1 or len(self._queue) >= GROUP):
                 self._changed.notify_all()
 
     def close(self, timeout: float = 60.0) -> None:
@@ -81,15 +84,21 @@ class Writer:
             self._thread.join(timeout)
 
     def _write(self) -> None:
+        last = 0.0
         while True:
             with self._changed:
                 self._working = False
                 self._changed.wait_for(lambda: self._queue or self._closed)
+                pause = last + PAUSE - time.monotonic()
+                if pause > 0:
+                    full = lambda: self._closed or len(self._queue) >= GROUP  # noqa: E731
+                    self._changed.wait_for(full, pause)
                 if not self._queue:
                     return
                 group, size = self._take()
                 self._working = True
             told = self._commit(group)
+            last = time.monotonic()
             with self._changed:
                 self._bytes -= size
                 self._working = bool(self._queue)

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from jupyter_wf.engine.abc import Engine, Store
 from jupyter_wf.engine.local import LocalEngine
 from jupyter_wf.engine.store import open_store
 from jupyter_wf.engine.testing import EngineTests, Watch, cell, out, wait_for_file
+from jupyter_wf.engine.worker import Breaker, Stopped
 from jupyter_wf.events import TaskComputed, TaskFailed
 
 
@@ -117,3 +119,36 @@ def test_a_cancelled_thread_in_a_long_call_is_replaced(tmp_path: Path) -> None:
     engine.submit([after], {})
     assert watch.end(stuck, after) == ["cancelled", "stored"]
     engine.close()
+
+
+def test_a_breaker_strikes_the_body_and_nothing_after_it() -> None:
+    breaker = Breaker()
+    began = Event()
+
+    def body() -> None:
+        began.set()
+        while True:
+            pass
+
+    assert not breaker.stop(1)
+    stopper = Thread(target=lambda: began.wait(30) and breaker.stop(1))
+    stopper.start()
+    with pytest.raises(Stopped):
+        breaker.guarded(1, body)
+    stopper.join()
+    # Asked for in the very last moment, it comes now or never.
+    with suppress(Stopped):
+        breaker.guarded(2, lambda: breaker.stop(2))
+    assert not breaker.stop(2)
+    assert sum(1 for _ in range(10_000)) == 10_000
+
+
+def test_a_profiler_works_around_a_body() -> None:
+    import cProfile
+
+    profile = cProfile.Profile()
+    profile.enable()
+    try:
+        assert Breaker().guarded(1, lambda: 42) == 42
+    finally:
+        profile.disable()

@@ -20,6 +20,7 @@ from jupyter_wf.engine.signals import HandOver
 SILENT = 3.0
 #: Seconds for which orders may wait for each other, in a burst.
 GATHER = 1e-3
+BURST = 8
 
 
 class Link:
@@ -123,5 +124,5 @@ class Link:
             # wake-up costs whoever submits a turn of the interpreter's lock.
             alone = alone + 1 if items and self.last < last else 0
             last = time.monotonic()
-            if len(items) > 3 or alone > 3:
+            if len(items) > BURST or alone > BURST:
                 await asyncio.sleep(GATHER)
