@@ -53,6 +53,7 @@ def test_an_edit_makes_dependents_stale_and_run_brings_them_up_to_date(
     flow.flush()
     value(cell("%%task\nX = 5", "c1"))
     assert flow.state_of("Y") == "stale"
+    flow.run("X").wait()
     capsys.readouterr()
     value(cell("%wf run --wait"))
     assert "Running Y" in capsys.readouterr().out
