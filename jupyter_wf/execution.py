@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from jupyter_wf.calls import Calls
 from jupyter_wf.engine.abc import Job
-from jupyter_wf.events import RunChanged, TaskCached
+from jupyter_wf.errors import WorkflowError
+from jupyter_wf.events import Failure, RunChanged, TaskCached, TaskFailed
 from jupyter_wf.graph import Task
 from jupyter_wf.plan import Plan
 from jupyter_wf.records import Record
@@ -30,6 +32,7 @@ class Execution:
         self._flow = flow
         self._session = f"s-{uuid4().hex[:10]}"
         self._started: dict[str, str] = {}
+        self._calls = Calls(self._send)
 
     def alive(self) -> dict[str, str]:
         """Return key → state of the tasks that need not be submitted again."""
@@ -88,34 +91,57 @@ class Execution:
             flow.run(task.name)
         else:
             flow.news.expect([key])
-            self.submit([task], self._session)
+            self._calls.add(*self._job(task))
+
+    def flush(self) -> None:
+        """Hand calls that wait for company to the engine."""
+        self._calls.flush()
+
+    def close(self) -> None:
+        """Hand over what waits, and end."""
+        self._calls.close()
 
     def submit(self, tasks: Sequence[Task], run: str) -> None:
         """Hand tasks to the engine under their keys."""
-        flow = self._flow
-        keys = flow.keys
+        self.flush()
+        jobs: list[Job] = []
         known: dict[str, str] = {}
-        jobs = []
         for task in tasks:
-            inputs = []
-            for slot, name in task.inputs:
-                content = flow.values.data_id(name)
-                if content is not None:
-                    known[keys.data[name]] = content
-                inputs.append((slot, keys.data[name]))
-            jobs.append(
-                Job(
-                    key=keys.tasks[task.name],
-                    name=task.name,
-                    code=task.code,
-                    call=task.call,
-                    inputs=tuple(inputs),
-                    outputs=tuple((output, keys.data[name]) for output, name in task.outputs),
-                    requirements=task.requirements,
-                )
-            )
-        self._started.update((job.name, job.key) for job in jobs)
-        flow.engine.submit(jobs, known, run)
+            job, more = self._job(task)
+            jobs.append(job)
+            known.update(more)
+        self._flow.engine.submit(jobs, known, run)
+
+    def _send(self, jobs: list[Job], known: Mapping[str, str]) -> None:
+        try:
+            self._flow.engine.submit(jobs, known, self._session)
+        except WorkflowError as error:
+            failure = Failure(type(error).__name__, str(error), "")
+            now = time.time()
+            self._flow.news.publish(tuple([TaskFailed(now, j.key, "", 0, failure) for j in jobs]))
+
+    def _job(self, task: Task) -> tuple[Job, dict[str, str]]:
+        """Return a task under its keys, and the content ids of its inputs that are known."""
+        flow, keys = self._flow, self._flow.keys
+        known: dict[str, str] = {}
+        inputs = []
+        for slot, name in task.inputs:
+            key = keys.data[name]
+            content = flow.values.data_id(name)
+            if content is not None:
+                known[key] = content
+            inputs.append((slot, key))
+        job = Job(
+            key=keys.tasks[task.name],
+            name=task.name,
+            code=task.code,
+            call=task.call,
+            inputs=tuple(inputs),
+            outputs=tuple([(output, keys.data[name]) for output, name in task.outputs]),
+            requirements=task.requirements,
+        )
+        self._started[job.name] = job.key
+        return job, known
 
     def ran(self, name: str) -> bool:
         """Whether a task of this name was computed or found before, in whatever revision."""

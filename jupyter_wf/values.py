@@ -85,7 +85,7 @@ class Values:
                 f"{producer} can't run: {self._flow.plan(producer).steps[producer].why}"
             )
         tasks = self._flow.status.tasks
-        if not self._flow.news.wait(lambda: key in tasks and tasks[key].settled, timeout):
+        if not self._flow.wait(lambda: key in tasks and tasks[key].settled, timeout):
             raise TimeoutError(f"{name!r} is not there after {timeout} s; its task runs on.")
 
     def value_of(self, name: str) -> Any:

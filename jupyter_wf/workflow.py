@@ -89,6 +89,11 @@ class Workflow:
         """Call `listener` with every batch of events; return the function that undoes this."""
         return self.news.subscribe(listener)
 
+    def wait(self, done: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until `done()`, which is asked as news come; False after `timeout` seconds."""
+        self._execution.flush()
+        return self.news.wait(done, timeout)
+
     @property
     def graph(self) -> Graph:
         """The current graph, a frozen value."""
@@ -316,6 +321,7 @@ class Workflow:
         names = self._tasks_of(targets) if targets else tuple(self.graph.tasks)
         keys = [self.keys.tasks[n] for n in names if n in self.keys.tasks]
         busy = [key for key in keys if self._execution.busy(key)]
+        self._execution.flush()
         if busy:
             self.engine.cancel(busy)
 
@@ -398,12 +404,14 @@ class Workflow:
 
     def flush(self) -> None:
         """Wait until all that was computed is durable, and learn what others committed."""
+        self._execution.flush()
         if self._engine is not None:
             self._engine.flush()
         self.store.refresh()
 
     def close(self) -> None:
         """Wait until computed values are durable, stop what was started here, let go of files."""
+        self._execution.close()
         with self._edits:
             engine, self._closed = self._engine, True
         if engine is not None:
@@ -428,7 +436,7 @@ class Workflow:
             self.cancel()
         else:
             tasks = self.status.tasks
-            self.news.wait(lambda: all(t.settled for t in tasks.values()), None)
+            self.wait(lambda: all(t.settled for t in tasks.values()), None)
         self.close()
 
     def __repr__(self) -> str:

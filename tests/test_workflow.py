@@ -100,6 +100,10 @@ def test_the_same_call_is_the_same_data(flow: wf.Workflow) -> None:
 def test_types_of_constants_are_told_apart(flow: wf.Workflow) -> None:
     assert add.invoke(1, 2).key != add.invoke(1.0, 2).key
     assert add.invoke(True, 2).key != add.invoke(1, 2).key
+    assert add.invoke(-0.0, 2).key != add.invoke(0.0, 2).key
+    assert add.invoke("b", "c").key != add.invoke("c", "b").key
+    assert add.invoke(a=1, b=2).key == add.invoke(b=2, a=1).key != add.invoke(b=1, a=2).key
+    assert add.invoke(10**5000, 1).key == add.invoke(10**5000, 1).key
 
 
 def test_several_outputs(flow: wf.Workflow) -> None:
