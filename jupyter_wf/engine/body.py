@@ -23,6 +23,8 @@ class Body:
     Parameters
     ----------
     code : Code
+    modules : tuple of (str, str)
+        The local modules it uses, each with the digest of its content.
 
     Examples
     --------
@@ -31,8 +33,9 @@ class Body:
     [42]
     """
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code, modules: tuple[tuple[str, str], ...] = ()) -> None:
         self.code = code
+        self.modules = modules
         self._run: Callable[[Call | None, Mapping[str, Any]], Any] | None = None
 
     def run(

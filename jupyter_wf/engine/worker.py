@@ -21,6 +21,7 @@ from typing import Any
 from jupyter_wf.context import TaskContext, current
 from jupyter_wf.encodings import Encoded, decode, encode
 from jupyter_wf.engine.body import Body, failure_of
+from jupyter_wf.engine.modules import Modules, modules_of
 from jupyter_wf.engine.output import captured
 from jupyter_wf.engine.signals import (
     Attempt,
@@ -119,6 +120,8 @@ class Bench:
         Takes (serial, stream, text) for output, and (serial, "progress", (done, total, note)).
     copies : bool
         Whether inputs that were fetched stay in memory, to be dropped by the engine's word.
+    modules : Modules or None
+        What keeps local modules up to date; None in a process whose user reloads them himself.
     """
 
     name: str
@@ -127,9 +130,11 @@ class Bench:
     writer: Writer | None
     tell: Tell
     copies: bool = True
+    modules: Modules | None = None
     executions: Counter[str] = None  # type: ignore[assignment]
     bodies: OrderedDict[Code, Body] = None  # type: ignore[assignment]
     host: str = ""
+    version: int = 0
 
     def __post_init__(self) -> None:
         self.executions = Counter()
@@ -140,6 +145,8 @@ class Bench:
         """Run one attempt; return the answer, and the small values that travel with it."""
         job, loaded = attempt.job, []
         try:
+            # Before the inputs, which may be instances of a local module's classes.
+            body = self._body(job.code)
             inputs = {}
             for (slot, _), source in zip(job.inputs, attempt.sources, strict=True):
                 encoded = self.memory.get(source.content)
@@ -156,7 +163,7 @@ class Bench:
             return Failed(nonce, attempt.serial, failure_of(error, job.code)), ()
         names = tuple(output for output, _ in job.outputs)
         try:
-            values, seconds, cpu, grown = self._measured(attempt, inputs, names, breaker)
+            values, seconds, cpu, grown = self._measured(attempt, body, inputs, names, breaker)
             del inputs
             found = [encode(v, name=n) for n, v in zip(names, values, strict=True)]
         except Stopped:
@@ -182,7 +189,12 @@ class Bench:
         return answer, small
 
     def _measured(
-        self, attempt: Attempt, inputs: dict[str, Any], names: tuple[str, ...], breaker: Breaker
+        self,
+        attempt: Attempt,
+        body: Body,
+        inputs: dict[str, Any],
+        names: tuple[str, ...],
+        breaker: Breaker,
     ) -> tuple[list[Any], float, float, int]:
         job, serial, tell = attempt.job, attempt.serial, self.tell
 
@@ -190,7 +202,6 @@ class Bench:
             tell(serial, "progress", (done, total, note))
 
         context = TaskContext(job.name, attempt.number, job.requirements.partition, report)
-        body = self._body(job.code)
         self.executions[job.name] += 1
         token = current.set(context)
         try:
@@ -207,9 +218,20 @@ class Bench:
         # Equal codes compute the same, but a traceback must point to where this one stands now.
         here = (code.source, code.filename, code.first_line)
         if body is None or (body.code.source, body.code.filename, body.code.first_line) != here:
-            body = self.bodies[code] = Body(code)
-            if len(self.bodies) > BODIES:
-                self.bodies.popitem(last=False)
+            body = self._keep(code)
+        if self.modules is not None and body.modules:
+            version = self.modules.follow(body.modules)
+            if version != self.version:
+                self.version = version
+                for other in [one for one, kept in self.bodies.items() if kept.modules]:
+                    del self.bodies[other]
+                body = self._keep(code)
+        return body
+
+    def _keep(self, code: Code) -> Body:
+        body = self.bodies[code] = Body(code, modules_of(code))
+        if len(self.bodies) > BODIES:
+            self.bodies.popitem(last=False)
         return body
 
     def _record(self, attempt: Attempt, stored: tuple[Any, ...], seconds: float) -> Record:

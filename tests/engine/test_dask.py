@@ -280,6 +280,45 @@ def test_a_plain_script_needs_no_guard_and_finds_modules_beside_it(tmp_path: Pat
     assert done.stdout.splitlines() == ["main runs", "value 42"], done.stderr
 
 
+EDITS = """
+import importlib, pathlib, sys, time
+import jupyter_wf as wf
+from jupyter_wf.closure import cell_code
+from jupyter_wf.engine.dask import DaskEngine
+from jupyter_wf.graph import Task
+import edited_beside
+body = "import edited_beside\\ny = edited_beside.f()"
+engine = DaskEngine(workers=1)
+flow = wf.Workflow(engine, sys.argv[1])
+for content in ("return 1", "return 2", "return 'three'", "return 1"):
+    pathlib.Path("edited_beside.py").write_text(f"def f():\\n    {content}\\n")
+    pathlib.Path(importlib.util.cache_from_source("edited_beside.py")).unlink(missing_ok=True)
+    importlib.invalidate_caches()
+    importlib.reload(edited_beside)
+    code = cell_code(body, {}, label="cell", filename="<cell>", first_line=1)
+    (y,) = flow.define(Task("cell", code, (), (("y", "y"),)))
+    y.wait(60)
+    print(repr(y.get()), y.state, engine.executions()["cell"], flush=True)
+flow.close()
+"""
+
+
+def test_a_module_edited_beside_the_script_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(EDITS)
+    (tmp_path / "edited_beside.py").write_text("def f(): return 0\n")
+    done = subprocess.run(
+        [sys.executable, "script.py", "store"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    found = [line.split() for line in done.stdout.splitlines()]
+    assert [value for value, _, _ in found] == ["1", "2", "'three'", "1"], done.stderr
+    assert [runs for _, _, runs in found] == ["1", "2", "3", "3"]
+
+
 def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     import psutil
 

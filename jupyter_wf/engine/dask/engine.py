@@ -19,7 +19,7 @@ from jupyter_wf.encodings import Encoded, encode
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.dask.cluster import embedded
 from jupyter_wf.engine.dask.fair import lease_key
-from jupyter_wf.engine.dask.lease import LeasePlugin, hold
+from jupyter_wf.engine.dask.lease import HERE, LeasePlugin, hold
 from jupyter_wf.engine.dask.link import SILENT, Link
 from jupyter_wf.engine.dask.wire import answer_in, unpack
 from jupyter_wf.engine.runner import LiveEngine
@@ -82,6 +82,7 @@ class DaskEngine(LiveEngine):
         self._security = security
         self._idle = idle if target is not None else None
         self._session = uuid4().hex[:12]
+        HERE.add(self._session)
         self._cluster: Any = None
         self._client: Any = None
         self._loop: Any = None
@@ -403,6 +404,7 @@ class DaskEngine(LiveEngine):
             self._client.close(timeout=2)
         if self._cluster is not None:
             self._cluster.close(timeout=5)
+        HERE.discard(self._session)
 
     async def _leave(self) -> None:
         """Give the slots back: leases first, because closing a client would only forget them."""

@@ -31,6 +31,7 @@ from jupyter_wf.engine.dask.wire import (
     pack,
     unpack,
 )
+from jupyter_wf.engine.modules import Modules
 from jupyter_wf.engine.output import redirection
 from jupyter_wf.engine.signals import Durable, Stimulus, Unstored
 from jupyter_wf.engine.worker import Bench, Hands
@@ -43,6 +44,10 @@ IDLE = 0.05
 GRACE = 15.0
 #: Seconds after which Python lets another thread run; the default lets the loop wait for 5 ms.
 SWITCH = 5e-4
+#: Sessions whose engine lives in this very process: the user reloads its modules himself.
+HERE: set[str] = set()
+#: All sessions and workers of a process share its modules.
+MODULES = Modules()
 
 
 def hold(session: str, store: str | None) -> None:
@@ -61,7 +66,12 @@ class Session:
         self.writer = None if store is None else Writer(store, self._wrote)
         memory = Memory(worker.data, name)
         self.bench = Bench(
-            worker.address, memory, find_input(worker, name, store), self.writer, self._told
+            worker.address,
+            memory,
+            find_input(worker, name, store),
+            self.writer,
+            self._told,
+            modules=None if name in HERE else MODULES,
         )
         self._loop = worker.loop.asyncio_loop
         self._comm: Any = None
