@@ -1,7 +1,8 @@
 """The bipartite graph of tasks and immutable data, as a frozen value.
 
 A graph never changes: every edit gives a new one that shares structure with the old (hash array
-mapped tries), so a revision costs O(log n) and undo is keeping the old value.
+mapped tries). So adding a task costs O(log n), and undo is keeping the old value; replacing or
+removing one costs O(n), as others may read what it made.
 
 This module covers structure and its validity. It does not cover what a task *is* (`fingerprint`),
 whether it must run (`plan`) or where (`engine`).
