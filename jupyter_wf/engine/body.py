@@ -118,19 +118,23 @@ def _returned(label: str, result: Any, outputs: tuple[str, ...]) -> list[Any]:
     )
 
 
+_SHOWN: dict[str, Any] = {}
+
+
 def _show_source(code: Code) -> None:
     """Let tracebacks in this process quote the lines of a cell of another process."""
     name = code.filename
-    if Path(name).is_file():
-        return
     known = linecache.cache.get(name)
+    # A notebook's kernel knows its cells as a whole; here, one after another comes from it.
+    if Path(name).is_file() or (known is not None and known is not _SHOWN.get(name)):
+        return
     lines = [*known[2]] if known is not None and len(known) == 4 else []
     ours = [line + "\n" for line in code.source.split("\n")]
     first = code.first_line - 1
     lines.extend(["\n"] * (first + len(ours) - len(lines)))
     lines[first : first + len(ours)] = ours
     # A modification time of None says that the cache needs no check against a file.
-    linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+    linecache.cache[name] = _SHOWN[name] = (sum(map(len, lines)), None, lines, name)
 
 
 def failure_of(error: BaseException, code: Code) -> Failure:
