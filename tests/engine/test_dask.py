@@ -369,18 +369,47 @@ def test_a_lost_scheduler_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
         engine.close()
 
 
-def test_an_address_where_nobody_listens_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["tcp://127.0.0.1:1", "nonsense", "foo://bar:1", 42])
+def test_where_nobody_listens_is_named_and_all_stays_as_it_was(
+    tmp_path: Path, target: object
+) -> None:
     import dask
+
+    import jupyter_wf as wf
+    from jupyter_wf.engine.dask import DaskEngine
+    from jupyter_wf.engine.dask.lease import HERE
+
+    with wf.Workflow(wf.LocalEngine(workers=1), tmp_path / "store") as flow:
+        before, sessions = flow.engine, set(HERE)
+        failing = DaskEngine(target)
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+            pytest.raises(EngineError, match="No connection") as found,
+        ):
+            flow.connect(failing)
+        assert repr(target) in str(found.value)
+        assert "tcp://host:8786" in str(found.value)
+        assert flow.engine is before
+        assert set(HERE) == sessions
+        with pytest.raises(EngineError, match="closed"):
+            failing.submit([cell("x = 1", outputs=["x"])], {})
+        assert flow.put(41).get() == 41
+
+
+def test_a_cluster_that_is_closed_is_refused(tmp_path: Path) -> None:
+    import dask
+    from distributed import Client, LocalCluster
 
     from jupyter_wf.engine.dask import DaskEngine
     from jupyter_wf.engine.store import open_store
 
-    engine, watch = DaskEngine("tcp://127.0.0.1:1"), Watch()
-    engine.start(open_store(str(tmp_path / "s")))
-    engine.subscribe(watch)
-    job = cell("x = 1", name="one", outputs=["x"])
-    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
-        engine.submit([job], {})
-        assert watch.end(job) == ["cancelled"]
-    assert "tcp://127.0.0.1:1" in watch.why(job)
-    engine.close()
+    cluster = LocalCluster(n_workers=0, processes=False, dashboard_address=None)
+    client = Client(cluster, set_as_default=False)
+    client.close()
+    cluster.close()
+    for target in (client, cluster):
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+            pytest.raises(EngineError, match="No connection"),
+        ):
+            DaskEngine(target).start(open_store(str(tmp_path / "s")))

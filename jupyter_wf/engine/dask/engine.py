@@ -7,13 +7,16 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import cloudpickle
+import dask
+from dask.utils import parse_timedelta
 from distributed import Client, Security
-from distributed.core import rpc
+from distributed.core import connect, rpc
 
 from jupyter_wf.encodings import Encoded, encode
 from jupyter_wf.engine.abc import Store
@@ -47,6 +50,8 @@ LOOK = 1.0
 #: Seconds without a scheduler after which it is held to be lost.
 LOST = 5.0
 IDLE = 10.0
+#: Most seconds for which `start` waits for a scheduler to answer.
+CONNECT = 10.0
 
 
 class DaskEngine(LiveEngine):
@@ -97,6 +102,23 @@ class DaskEngine(LiveEngine):
 
     # -- starting ------------------------------------------------------------------------------
 
+    def start(self, store: Store) -> None:
+        """Bind to a store, and connect to the cluster unless it is our own, which starts late.
+
+        Raises
+        ------
+        EngineError
+            Started before; or the cluster can't be reached, which closes this engine.
+        """
+        super().start(store)
+        if self._target is None:
+            return
+        try:
+            self._connect()
+        except Exception as error:
+            self.close()
+            raise EngineError(_start_failed(self._target, error)) from error
+
     def _demand(self, order: Demand) -> None:
         self._wanted = order.tasks
         self._since = time.monotonic()
@@ -108,7 +130,9 @@ class DaskEngine(LiveEngine):
 
     def _start(self) -> None:
         try:
-            self._connect()
+            if self._client is None:
+                self._connect()
+            self._begin()
         except Exception as error:
             if not self._closed:
                 logger.debug("The engine did not start.", exc_info=True)
@@ -122,11 +146,17 @@ class DaskEngine(LiveEngine):
             # A client of our own, on a loop of our own: others may close theirs at any time.
             security = security or getattr(target, "security", None)
             target = getattr(target, "scheduler_address", None) or target.scheduler.address
+        usual = dask.config.get("distributed.comm.timeouts.connect")
+        timeout = min(CONNECT, parse_timedelta(usual, "s"))
+        _reach(target, security or Security(), timeout)
         client = Client(target, security=security, set_as_default=False)
         self._client = client
         client.register_plugin(LeasePlugin())
-        client.subscribe_topic(f"wf-{self._session}", self._rung)
-        loop = client.loop.asyncio_loop
+
+    def _begin(self) -> None:
+        """Look for workers, of which listeners want to hear, and ask them for slots."""
+        self._client.subscribe_topic(f"wf-{self._session}", self._rung)
+        loop = self._client.loop.asyncio_loop
         self._watcher = asyncio.run_coroutine_threadsafe(self._watch(), loop)
         self._loop = loop
 
@@ -417,6 +447,17 @@ class DaskEngine(LiveEngine):
         self._futures.clear()
 
 
+def _reach(address: str, security: Security, timeout: float) -> None:
+    """Raise unless Dask answers; a `Client` that could not connect complains once more later."""
+
+    async def greet() -> None:
+        comm = await connect(address, timeout, **security.get_connection_args("client"))
+        await comm.close()
+
+    with ThreadPoolExecutor(1) as own:  # the caller's thread may have a loop that runs
+        own.submit(asyncio.run, greet()).result()
+
+
 def _end_process(dask_worker: Any) -> None:
     """Kill the worker of a nanny, which then starts another; runs in the nanny."""
     import psutil
@@ -425,11 +466,18 @@ def _end_process(dask_worker: Any) -> None:
 
 
 def _start_failed(target: Any, error: Exception) -> str:
-    where = "the embedded cluster" if target is None else f"the cluster {target}"
+    address = target if isinstance(target, str) else getattr(target, "scheduler_address", target)
+    where = "the embedded cluster" if target is None else f"the Dask cluster {address!r}"
     if isinstance(error, ModuleNotFoundError) and error.name:
         return (
             f"The workers of {where} can't import {error.name!r}. Install it there, in the same "
             f"version as here, and connect again."
         )
-    text = str(error)[:500]
-    return f"No connection to {where} ({type(error).__name__}: {text}). Is it up, and reachable?"
+    cause = error.__cause__ or error
+    text = f"{type(cause).__name__}: {str(cause)[:500]}"
+    if target is None:
+        return f"{where} did not start ({text}).".capitalize()
+    return (
+        f"No connection to {where} ({text}). Check that its scheduler is up and that its address, "
+        f"like tcp://host:8786, can be reached from here."
+    )
