@@ -12,6 +12,7 @@ from jupyter_wf.calls import Calls
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import Failure, RunChanged, TaskCached, TaskFailed
+from jupyter_wf.fingerprint import data_key
 from jupyter_wf.graph import Task
 from jupyter_wf.plan import Plan
 from jupyter_wf.records import Record
@@ -20,6 +21,7 @@ from jupyter_wf.run import Run
 if TYPE_CHECKING:
     from jupyter_wf.workflow import Workflow
 
+Pairs = tuple[tuple[str, str], ...]
 #: States in which a task need not be submitted again: it comes, or it is there.
 ON_ITS_WAY = frozenset({"waiting", "ready", "running"})
 ALIVE = ON_ITS_WAY | {"stored", "cached"}
@@ -78,7 +80,7 @@ class Execution:
             flow.news.publish((watched.ended(),))
         return watched
 
-    def call(self, task: Task, key: str) -> None:
+    def call(self, task: Task, key: str, inputs: tuple[tuple[str, str], ...]) -> None:
         """Start one task that was just added, unless it runs or is stored already."""
         flow = self._flow
         status = flow.status.tasks.get(key)
@@ -87,11 +89,19 @@ class Execution:
         record = flow.store.find(key) if task.requirements.cache else None
         if record is not None:
             flow.news.publish((_cached(record, "stored by an earlier run"),))
-        elif any(self._lacking(name) for _, name in task.inputs):
-            flow.run(task.name)
-        else:
-            flow.news.expect([key])
-            self._calls.add(*self._job(task))
+            return
+        known: dict[str, str] = {}
+        for (_, name), (_, data) in zip(task.inputs, inputs, strict=True):
+            if flow.fresh_key(name) is None:
+                if self._lacking(name):
+                    flow.run(task.name)
+                    return
+                content = flow.values.data_id(name)
+                if content is not None:
+                    known[data] = content
+        flow.news.expect([key])
+        outputs = tuple([(output, data_key(key, output)) for output, _ in task.outputs])
+        self._calls.add(self._job(task, key, inputs, outputs), known)
 
     def flush(self) -> None:
         """Hand calls that wait for company to the engine."""
@@ -104,15 +114,22 @@ class Execution:
     def submit(self, tasks: Sequence[Task], run: str) -> None:
         """Hand tasks to the engine under their keys."""
         self.flush()
-        jobs: list[Job] = []
+        flow, keys = self._flow, self._flow.keys
         known: dict[str, str] = {}
+        jobs = []
         for task in tasks:
-            job, more = self._job(task)
-            jobs.append(job)
-            known.update(more)
-        self._flow.engine.submit(jobs, known, run)
+            inputs = tuple([(slot, keys.data[name]) for slot, name in task.inputs])
+            outputs = tuple([(output, keys.data[name]) for output, name in task.outputs])
+            for (_, name), (_, data) in zip(task.inputs, inputs, strict=True):
+                content = flow.values.data_id(name)
+                if content is not None:
+                    known[data] = content
+            jobs.append(self._job(task, keys.tasks[task.name], inputs, outputs))
+        flow.engine.submit(jobs, known, run)
 
     def _send(self, jobs: list[Job], known: Mapping[str, str]) -> None:
+        # What was called for enters the graph first, so that views show it before it runs.
+        self._flow.settle()
         try:
             self._flow.engine.submit(jobs, known, self._session)
         except WorkflowError as error:
@@ -120,28 +137,9 @@ class Execution:
             now = time.time()
             self._flow.news.publish(tuple([TaskFailed(now, j.key, "", 0, failure) for j in jobs]))
 
-    def _job(self, task: Task) -> tuple[Job, dict[str, str]]:
-        """Return a task under its keys, and the content ids of its inputs that are known."""
-        flow, keys = self._flow, self._flow.keys
-        known: dict[str, str] = {}
-        inputs = []
-        for slot, name in task.inputs:
-            key = keys.data[name]
-            content = flow.values.data_id(name)
-            if content is not None:
-                known[key] = content
-            inputs.append((slot, key))
-        job = Job(
-            key=keys.tasks[task.name],
-            name=task.name,
-            code=task.code,
-            call=task.call,
-            inputs=tuple(inputs),
-            outputs=tuple([(output, keys.data[name]) for output, name in task.outputs]),
-            requirements=task.requirements,
-        )
-        self._started[job.name] = job.key
-        return job, known
+    def _job(self, task: Task, key: str, inputs: Pairs, outputs: Pairs) -> Job:
+        self._started[task.name] = key
+        return Job(key, task.name, task.code, task.call, inputs, outputs, task.requirements)
 
     def ran(self, name: str) -> bool:
         """Whether a task of this name was computed or found before, in whatever revision."""

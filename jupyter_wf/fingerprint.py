@@ -155,12 +155,14 @@ class Keys:
     data: Map[str, str] = field(default_factory=Map)
     graph: Graph = field(default_factory=Graph, repr=False, compare=False)
 
-    def extended(self, graph: Graph, task: Task, key: str) -> Keys:
-        """Return the keys of `graph`, which has one task more, whose key is known: in O(log n)."""
-        data = self.data
-        for output, name in task.outputs:
-            data = data.set(name, data_key(key, output))
-        return Keys(self.tasks.set(task.name, key), data, graph)
+    def extended(self, graph: Graph, added: Iterable[tuple[Task, str]]) -> Keys:
+        """Return the keys of `graph`, which has these tasks more, whose keys are given."""
+        tasks, data = self.tasks.mutate(), self.data.mutate()
+        for task, key in added:
+            tasks[task.name] = key
+            for output, name in task.outputs:
+                data[name] = data_key(key, output)
+        return Keys(tasks.finish(), data.finish(), graph)
 
 
 def graph_keys(graph: Graph, previous: Keys | None = None) -> Keys:

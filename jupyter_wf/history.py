@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from jupyter_wf.errors import WorkflowError
-from jupyter_wf.graph import Graph
+from jupyter_wf.graph import Graph, Task
 
 STEPS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The graph `base` with the first `count` of `tasks` added, made when it is asked for."""
+
+    base: Graph
+    tasks: tuple[Task, ...]
+    count: int
 
 
 class History:
@@ -27,7 +38,7 @@ class History:
     def __init__(self) -> None:
         self.graph = Graph()
         self.revision = 0
-        self._before: deque[tuple[str, Graph]] = deque(maxlen=STEPS)
+        self._before: deque[tuple[str, Graph | Part]] = deque(maxlen=STEPS)
         self._after: list[tuple[str, Graph]] = []
 
     def record(self, label: str, graph: Graph) -> None:
@@ -36,13 +47,24 @@ class History:
         self._after.clear()
         self._set(graph)
 
+    def record_each(self, labels: Sequence[str], tasks: Sequence[Task]) -> None:
+        """Add tasks, each by an operation of its own that can be undone by itself."""
+        base, added = self.graph, tuple(tasks)
+        graph = base.with_tasks(added)
+        self._before.extend((label, Part(base, added, i)) for i, label in enumerate(labels))
+        self._after.clear()
+        self.graph = graph
+        self.revision += len(added)
+
     def undo(self) -> str:
         """Go back by one operation and return its label."""
         if not self._before:
             raise WorkflowError("There is nothing to undo.")
-        label, graph = self._before.pop()
+        label, before = self._before.pop()
         self._after.append((label, self.graph))
-        self._set(graph)
+        if isinstance(before, Part):
+            before = before.base.with_tasks(before.tasks[: before.count])
+        self._set(before)
         return label
 
     def redo(self) -> str:

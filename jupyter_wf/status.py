@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from immutables import Map
 
 from jupyter_wf.events import (
     FINAL,
@@ -22,6 +24,7 @@ from jupyter_wf.events import (
 from jupyter_wf.records import Stored
 
 LOG_LINES = 2000
+NOTHING: Mapping[str, Stored] = Map()
 SAMPLES = 600
 
 
@@ -37,8 +40,6 @@ class TaskStatus:
         Whether its values can be had, though they may not be durable yet.
     outputs : dict
         Name of the output → `Stored`.
-    log : deque of (str, str)
-        (stream, text), the newest 2,000 pieces.
     progress : (float, float, str) or None
         (done, total, note).
     """
@@ -53,10 +54,21 @@ class TaskStatus:
     cpu: float = 0.0
     grown: int = 0
     computed: bool = False
-    outputs: dict[str, Stored] = field(default_factory=dict)
+    outputs: Mapping[str, Stored] = NOTHING
     failure: Failure | None = None
-    log: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     progress: tuple[float, float, str] | None = None
+    _log: deque[tuple[str, str]] | None = None
+
+    @property
+    def log(self) -> Sequence[tuple[str, str]]:
+        """What it wrote, as (stream, text): the newest 2,000 pieces."""
+        return () if self._log is None else self._log
+
+    def wrote(self, stream: str, text: str) -> None:
+        """Add to the log, which most of ten thousand tasks don't have."""
+        if self._log is None:
+            self._log = deque(maxlen=LOG_LINES)
+        self._log.append((stream, text))
 
     @property
     def settled(self) -> bool:
@@ -115,7 +127,7 @@ class Status:
                     task.worker, task.attempt = event.worker, event.attempt
                     task.finished = event.time
                 case TaskLog():
-                    self._task(event.task).log.append((event.stream, event.text))
+                    self._task(event.task).wrote(event.stream, event.text)
                 case TaskProgress():
                     self._task(event.task).progress = (event.done, event.total, event.note)
                 case WorkerChanged():

@@ -81,9 +81,8 @@ class TaskFunction:
                 )
         code = self.code
         call = Call(self._digest(arguments), _pickled(self.name, arguments))
-        key = task_key(
-            code.fingerprint, call.digest, [(slot, handle.key) for slot, handle in inputs]
-        )
+        keys = tuple([(slot, handle.key) for slot, handle in inputs])
+        key = task_key(code.fingerprint, call.digest, keys)
         # The name says which call this is: an equal call is the same node.
         name = f"{code.label}-{key[:16]}"
         outputs = tuple(
@@ -97,7 +96,7 @@ class TaskFunction:
             call,
             self.requirements,
         )
-        flow.append(task, key)
+        flow.append(task, key, keys)
         handles = tuple(DataHandle(flow.values, data) for _, data in outputs)
         return handles[0] if len(handles) == 1 else handles
 

@@ -38,6 +38,9 @@ class Values:
 
     def data_key(self, name: str) -> str:
         """Return the key of a data."""
+        fresh = self._flow.fresh_key(name)
+        if fresh is not None:
+            return fresh
         self.data(name)
         try:
             return self._flow.keys.data[name]

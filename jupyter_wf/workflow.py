@@ -18,7 +18,7 @@ from jupyter_wf.engine.abc import Engine, Store
 from jupyter_wf.errors import GraphError, NotComputedError, WorkflowError
 from jupyter_wf.events import GraphChanged, Listener
 from jupyter_wf.execution import Execution
-from jupyter_wf.fingerprint import Keys, graph_keys
+from jupyter_wf.fingerprint import Keys, data_key, graph_keys
 from jupyter_wf.graph import Data, Graph, Task
 from jupyter_wf.handle import DataHandle
 from jupyter_wf.history import History
@@ -66,6 +66,9 @@ class Workflow:
         self.dry = False
         self._history = History()
         self._keys = graph_keys(self._history.graph)
+        # Tasks appended since, by name, with their keys; and the keys of the data they make.
+        self._appended: dict[str, tuple[Task, str]] = {}
+        self._fresh: dict[str, str] = {}
         self._engine: Engine | None = None
         self._wanted_engine = engine
         self._make_engine: Callable[[], Engine] = _embedded
@@ -97,12 +100,14 @@ class Workflow:
     @property
     def graph(self) -> Graph:
         """The current graph, a frozen value."""
+        if self._appended:
+            self.settle()
         return self._history.graph
 
     @property
     def revision(self) -> int:
         """Number of the current graph; every operation, undo and redo included, adds one."""
-        return self._history.revision
+        return self._history.revision + len(self._appended)
 
     @property
     def keys(self) -> Keys:
@@ -207,26 +212,45 @@ class Workflow:
                 self.run(task.name)
         return tuple(DataHandle(self.values, name) for _, name in task.outputs)
 
-    def append(self, task: Task, key: str) -> None:
+    def append(self, task: Task, key: str, inputs: tuple[tuple[str, str], ...]) -> None:
         """Add a new task whose key is known, and start it: the short way for calls of functions.
+
+        Tasks added in a loop enter the graph together, when somebody looks at it or they are sent
+        to the engine; each is still one operation.
 
         Parameters
         ----------
         task : Task
             Named after its key, so that a task of this name is this very task.
         key : str
+        inputs : tuple of (str, str)
+            (slot, key of the data).
         """
         with self._edits:
-            if task.name not in self.graph.tasks:
-                keys = self.keys
-                graph = self.graph.with_task(task)
-                self._history.record(f"invoke {task.name}", graph)
-                self._keys = keys.extended(graph, task, key)
-                self.news.publish(
-                    (GraphChanged(time.time(), self.revision, f"invoke {task.name}"),)
-                )
+            if task.name not in self._appended and task.name not in self._history.graph.tasks:
+                self._appended[task.name] = (task, key)
+                self._fresh.update((name, data_key(key, output)) for output, name in task.outputs)
             if not self.dry:
-                self._execution.call(task, key)
+                self._execution.call(task, key, inputs)
+
+    def fresh_key(self, data: str) -> str | None:
+        """Return the key of a data whose task was appended and has not entered the graph yet."""
+        return self._fresh.get(data)
+
+    def settle(self) -> None:
+        """Let the tasks appended since enter the graph."""
+        with self._edits:
+            added = tuple(self._appended.values())
+            if not added:
+                return
+            base = self._history.graph
+            keys = graph_keys(base, self._keys)
+            labels = [f"invoke {task.name}" for task, _ in added]
+            self._history.record_each(labels, [task for task, _ in added])
+            self._keys = keys.extended(self._history.graph, added)
+            self._appended, self._fresh = {}, {}
+            label = labels[0] if len(labels) == 1 else f"invoke {len(labels)} tasks"
+            self.news.publish((GraphChanged(time.time(), self.revision, label),))
 
     def remove(self, name: str) -> None:
         """Remove a task; what reads its outputs is blocked until something makes them again."""
@@ -247,6 +271,7 @@ class Workflow:
     def undo(self) -> str:
         """Take back the last operation and return its label; nothing is run by it."""
         with self._edits:
+            self.settle()
             label = self._history.undo()
             self.news.publish((GraphChanged(time.time(), self.revision, f"undo {label}"),))
         return label
@@ -254,6 +279,7 @@ class Workflow:
     def redo(self) -> str:
         """Do again what was undone last and return its label."""
         with self._edits:
+            self.settle()
             label = self._history.redo()
             self.news.publish((GraphChanged(time.time(), self.revision, f"redo {label}"),))
         return label
