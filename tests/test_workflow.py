@@ -453,3 +453,26 @@ def test_arguments_without_identity_are_named_by_their_parameter(flow: wf.Workfl
         add.invoke(1, [2, (i for i in range(3))])
     with pytest.raises(wf.CaptureError, match=r"add\.invoke\(\) uses 'b', a .*lock"):
         add.invoke(flow.put(1), b=threading.Lock())
+
+
+def test_each_call_is_an_operation_of_its_own(flow: wf.Workflow) -> None:
+    revision = flow.revision
+    handles = [add.invoke(number, 1) for number in range(5)]
+    assert flow.revision == revision + 5
+    assert len(flow.graph.tasks) == 5
+    assert flow.undo() == f"invoke {handles[4].name}"
+    assert flow.undo() == f"invoke {handles[3].name}"
+    assert set(flow.graph.tasks) == {handle.name for handle in handles[:3]}
+    assert flow.redo() == f"invoke {handles[3].name}"
+    assert handles[3].get() == 4
+    with pytest.raises(wf.GraphError, match="any more"):
+        handles[4].get()
+
+
+def test_a_chain_of_calls_needs_no_look_at_the_graph(flow: wf.Workflow) -> None:
+    x = add.invoke(0, 1)
+    for _ in range(300):
+        x = add.invoke(x, 1)
+    assert x.get() == 301
+    assert len(flow.graph.order()) == 301
+    assert flow.keys.data[x.name] == x.key
