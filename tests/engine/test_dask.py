@@ -57,6 +57,7 @@ class TestDaskEngine(EngineTests):
         assert watch.end(before) == ["stored"]
         engine.submit([stuck], {})
         wait_for_file(flag)
+        watch.reach(stuck, "running")
         victim = next(e.worker for e in watch.of(stuck, TaskChanged) if e.state == "running")
         engine.cancel([stuck.key])
         assert watch.end(stuck) == ["cancelled"]
