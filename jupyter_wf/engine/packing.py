@@ -53,13 +53,17 @@ class Durations:
 
 @dataclass(slots=True)
 class Machine:
-    """A worker: what it has, and what is not taken by attempts in its leases."""
+    """A worker: what it has, and what is not taken by attempts in its leases.
+
+    One that is `suspect`, because it is silent, is given nothing until it is heard again.
+    """
 
     name: str
     partition: str | None
     offer: Vector
     free: Vector
     leases: set[str] = field(default_factory=set)
+    suspect: bool = False
 
 
 @dataclass(slots=True)
@@ -100,6 +104,8 @@ class Lease:
 
     def room(self, need: Vector) -> bool:
         """Whether another task with this need may be bound to this lease now."""
+        if self.machine.suspect:
+            return False
         if self.need is None:
             return self.machine.free.covers(need)
         return self.need == need and self.load < AHEAD and len(self.hands) < MOST

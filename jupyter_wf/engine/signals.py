@@ -123,6 +123,14 @@ class WorkerLost:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect:
+    """A worker is not heard (`silent`), or is heard again: busy, or stopped, nobody can tell."""
+
+    worker: str
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """An attempt computed `outputs` (in the job's order); `loaded` are inputs it now holds."""
 
@@ -188,6 +196,7 @@ Stimulus = (
     | LeaseJoined
     | LeaseEnded
     | WorkerLost
+    | Suspect
     | Finished
     | Failed
     | Missing

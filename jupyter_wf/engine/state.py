@@ -34,6 +34,7 @@ from jupyter_wf.engine.signals import (
     Remember,
     Stimulus,
     Submit,
+    Suspect,
     Tick,
     Unrun,
     Unstored,
@@ -143,6 +144,7 @@ class LiveGraph:
             LeaseJoined: self._joined,
             LeaseEnded: self._ended,
             WorkerLost: self._lost,
+            Suspect: self._suspect,
             Finished: self._finished,
             Failed: self._failed,
             Missing: self._missing,
@@ -309,6 +311,11 @@ class LiveGraph:
             self._return(self.leases.pop(nonce), news.why, blame=blame)
         self._losing(self.values.worker_lost(news.worker), news.why)
 
+    def _suspect(self, news: Suspect) -> None:
+        machine = self.machines.get(news.worker)
+        if machine is not None:
+            machine.suspect = news.silent
+
     def _return(self, lease: Lease, why: str, *, blame: bool) -> None:
         """Take everything out of a lease's hands; its first task may have been the cause."""
         for place, serial in enumerate([*lease.hands]):
@@ -457,7 +464,9 @@ class LiveGraph:
                 self._condemned.add(worker)
                 self._alarms[serial] = (self._now + 30 * GRACE, nonce)
                 self._instructions.append(Interrupt(worker, nonce, serial, hard=True))
-        idle = not len(self._ready) and any(not lease.hands for lease in self.leases.values())
+        idle = not len(self._ready) and any(
+            not lease.hands and not lease.machine.suspect for lease in self.leases.values()
+        )
         for lease in self.leases.values():
             head = next(iter(lease.hands), None)
             if head is None:

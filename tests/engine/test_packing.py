@@ -61,6 +61,14 @@ def test_a_task_goes_where_its_large_inputs_are() -> None:
     assert bound == {"w1-0": ["a"], "w0-0": ["b"]}
 
 
+def test_a_suspect_worker_is_given_nothing() -> None:
+    found = machines(ONE, ONE)
+    found[0].suspect = True
+    bound, ready = packed("ab", leases_on(found), seconds=1.0)
+    assert bound == {"w1-0": ["a"]}
+    assert len(ready) == 1
+
+
 def test_partitions_are_kept_apart_where_there_are_any() -> None:
     found = [*machines(ONE, partition="cpu"), Machine("g", "gpu", ONE, ONE)]
     bound, _ = packed("ab", leases_on(found), partition="gpu")

@@ -28,6 +28,7 @@ from jupyter_wf.engine.signals import (
     Remember,
     Stimulus,
     Submit,
+    Suspect,
     Tick,
     Unrun,
     Unstored,
@@ -103,6 +104,21 @@ def test_a_task_s_way() -> None:
     script(Durable(second))
     assert script.states() == {"t0": "stored", "t1": "stored"}
     assert script.graph.demand == 0
+
+
+def test_a_silent_worker_is_handed_nothing_until_it_is_heard() -> None:
+    script = Script()
+    jobs = [cell(f"x = {i}", name=f"n{i}", outputs=["x"]) for i in range(3)]
+    script(LeaseJoined("l1", "w1"), LeaseJoined("l2", "w2"), Suspect("w1", silent=True))
+    script(Submit(tuple(jobs[:2]), {}))
+    assert [order.worker for order in script.of(HandOver)] == ["w2"]
+    script.finish(jobs[0], "c0", nonce="l2")
+    assert [order.worker for order in script.of(HandOver)] == ["w2", "w2"]
+    script(Submit(tuple(jobs[2:]), {}))
+    assert script.states()["n2"] == "ready"
+    script(Suspect("w1", silent=False))
+    assert [order.worker for order in script.of(HandOver)] == ["w2", "w2", "w1"]
+    script(Suspect("nobody", silent=True), Suspect("nobody", silent=False))
 
 
 def test_only_the_current_attempt_commits() -> None:
@@ -350,7 +366,7 @@ def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> No
         return Finished(nonce, serial, (value,), 0.001, loaded=loaded)
 
     for _ in range(data.draw(st.integers(1, 30))):
-        step = data.draw(st.integers(0, 12))
+        step = data.draw(st.integers(0, 13))
         hands = in_hand()
         if step <= 1:
             count = data.draw(st.integers(1, len(jobs)))
@@ -369,6 +385,9 @@ def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> No
             script(Forget((data.draw(st.sampled_from(jobs)).key,)))
         elif step == 7:
             script(Tick(), after=data.draw(st.sampled_from([0.01, 1.5, 4.0])))
+        elif step == 9:
+            worker = data.draw(st.sampled_from(sorted(script.graph.machines)))
+            script(Suspect(worker, silent=data.draw(st.booleans())))
         elif step == 8 and answered:
             late = data.draw(st.sampled_from(answered))
             script(data.draw(st.sampled_from([finished(*late), Failed(*late, OOPS)])))

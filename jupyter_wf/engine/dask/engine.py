@@ -36,6 +36,7 @@ from jupyter_wf.engine.signals import (
     LeaseJoined,
     Recall,
     Stimulus,
+    Suspect,
     Unrun,
     Unstored,
     Vector,
@@ -274,14 +275,16 @@ class DaskEngine(LiveEngine):
                         time.time(), link.address, "suspect", link.name, link.threads, why
                     )
                 )
+                self._feed(Suspect(link.address, silent=True))
 
     def _heard(self, link: Link, items: list[tuple[Any, ...]]) -> None:
+        stimuli: list[Stimulus] = []
         if link.suspect:
             link.suspect = False
             self.publish(
                 WorkerChanged(time.time(), link.address, "joined", link.name, link.threads)
             )
-        stimuli: list[Stimulus] = []
+            stimuli.append(Suspect(link.address, silent=False))
         near: list[Encoded] = []
         for item in items:
             match item[0]:
