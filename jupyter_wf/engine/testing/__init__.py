@@ -1,0 +1,20 @@
+"""What every engine must do, as a suite of tests to subclass.
+
+Examples
+--------
+A new engine is checked by::
+
+    class TestMine(EngineTests):
+        @pytest.fixture
+        def engine(self):
+            engine = MyEngine()
+            yield engine
+            engine.close()
+
+and, where its machines can't open a store in the memory of this process, a fixture ``store``.
+"""
+
+from jupyter_wf.engine.testing.jobs import Watch, call, cell, out, wait_for_file
+from jupyter_wf.engine.testing.suite import EngineTests
+
+__all__ = ["EngineTests", "Watch", "call", "cell", "out", "wait_for_file"]
