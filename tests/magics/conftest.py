@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     yield made
     Extension.of(made).unload()
     made.restore_sys_module_state()
+    # Each shell would collect all garbage when the interpreter ends.
+    atexit.unregister(made.atexit_operations)
     InteractiveShell.clear_instance()
 
 
