@@ -37,17 +37,19 @@ class Calls:
         self._known: dict[str, str] = {}
         self._thread: Thread | None = None
         self._closed = False
+        self._sent = 0.0
 
     def add(self, job: Job, known: Mapping[str, str]) -> None:
-        """Take a job; it is sent within about a millisecond."""
+        """Take a job; it is sent at once if the last was a while ago, else with its company."""
         with self._lock:
             self._jobs.append(job)
             self._known.update(known)
-            full = len(self._jobs) >= MOST
-            if self._thread is None and not self._closed:
+            alone = len(self._jobs) == 1 and time.monotonic() - self._sent > PAUSE
+            now = alone or len(self._jobs) >= MOST or self._closed
+            if self._thread is None and not now:
                 self._thread = Thread(target=self._run, name="jupyter-wf-calls", daemon=True)
                 self._thread.start()
-        if full:
+        if now:
             self.flush()
         elif not self._some.is_set():
             self._some.set()
@@ -57,6 +59,8 @@ class Calls:
         with self._lock:
             jobs, self._jobs = self._jobs, []
             known, self._known = self._known, {}
+            if jobs:
+                self._sent = time.monotonic()
         if jobs:
             self._send(jobs, known)
 

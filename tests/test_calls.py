@@ -55,7 +55,8 @@ def test_a_full_batch_goes_at_once_and_keeps_what_it_knows() -> None:
 def test_closing_ends_the_thread_whatever_it_is_doing() -> None:
     for _ in range(100):
         calls = Calls(lambda jobs, known: None)
-        calls.add(job("last"), {})
+        for name in ("first", "second", "third"):
+            calls.add(job(name), {})
         calls.close()
         assert calls._thread is not None
         assert not calls._thread.is_alive()

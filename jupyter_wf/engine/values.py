@@ -31,7 +31,8 @@ class Content:
     nbytes: int = 0
     holders: dict[str, None] = field(default_factory=dict)
     durable: bool = False
-    data: set[str] = field(default_factory=set)
+    # A dict of strings, unlike a set, costs the garbage collector nothing.
+    data: dict[str, None] = field(default_factory=dict)
 
 
 class Values:
@@ -104,7 +105,7 @@ class Values:
             content = self.contents[content_id] = Content(content_id, nbytes)
         content.nbytes = max(content.nbytes, nbytes)
         content.durable = content.durable or durable
-        content.data.add(datum.key)
+        content.data[datum.key] = None
         datum.content = content_id
         if datum.readers:
             self._busy(content_id)
@@ -115,7 +116,7 @@ class Values:
             return
         content = self.contents[datum.content]
         datum.content = None
-        content.data.discard(datum.key)
+        content.data.pop(datum.key, None)
         self._rest(content)
 
     def held(self, content_id: str, worker: str) -> None:

@@ -19,8 +19,14 @@ from distributed.deploy.spec import ProcessInterface, SpecCluster
 from distributed.worker_memory import parse_memory_limit
 
 LOOPBACK = "127.0.0.1"
-#: Scaling would see no demand in leases if Dask believed what it measured of their durations.
-CONFIG = {"distributed.scheduler.default-task-durations": {"wflease": "1h"}}
+CONFIG = {
+    # Scaling would see no demand in leases if Dask believed what it measured of their durations.
+    "distributed.scheduler.default-task-durations": {"wflease": "1h"},
+    # Dask looks a hundred times a second at what its workers' threads do, which is always a lease;
+    # a task's round trip took a fifth longer with it (measured with benchmarks.overhead).
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "200ms",
+}
 
 
 class Keeper(ProcessInterface):
