@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import linecache
-import pickle
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jupyter_wf.encodings import unpickle
 from jupyter_wf.events import Failure
 from jupyter_wf.graph import Call, Code, Slot
 
@@ -54,7 +54,7 @@ class Body:
         code = self.code
         tree = ast.increment_lineno(ast.parse(code.source, code.filename), code.first_line - 1)
         compiled = compile(tree, code.filename, "exec", dont_inherit=True)
-        definitions = pickle.loads(code.payload) if code.payload else {}
+        definitions = unpickle(code.payload) if code.payload else {}
 
         def run(_: Call | None, inputs: Mapping[str, Any]) -> Any:
             # Classes of a module named __main__ are pickled by value: nobody can import a cell.
@@ -65,12 +65,12 @@ class Body:
         return run
 
     def _function(self) -> Callable[[Call | None, Mapping[str, Any]], Any]:
-        function = pickle.loads(self.code.payload)
+        function = unpickle(self.code.payload)
 
         def run(call: Call | None, inputs: Mapping[str, Any]) -> Any:
             if call is None:
                 return function(**inputs)
-            args, kwargs = pickle.loads(call.payload)
+            args, kwargs = unpickle(call.payload)
             args = [_filled(arg, inputs) for arg in args]
             return function(*args, **{name: _filled(arg, inputs) for name, arg in kwargs.items()})
 

@@ -299,6 +299,16 @@ def test_braces_and_dollars_on_the_line_stay(cell: Cell, flow: wf.Workflow) -> N
     assert list(flow.graph.tasks) == ["{a} $a"]
 
 
+def test_running_a_task_leaves_the_notebooks_classes_as_they_are(
+    cell: Cell, shell: InteractiveShell
+) -> None:
+    cell("FACTOR = 2\nclass Scale:\n    def of(self, x):\n        return FACTOR * x")
+    cell("%%task scaled --wait\ny = Scale().of(21)").raise_error()
+    assert shell.user_ns["y"].get() == 42
+    cell("FACTOR = 3\nz = Scale().of(1)").raise_error()
+    assert shell.user_ns["z"] == 3
+
+
 def test_a_graph_displays_as_a_picture(shell: InteractiveShell) -> None:
     from jupyter_wf.graph import Code, Graph, Task
 
