@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from threading import Event, Lock, Thread, current_thread
+from threading import Event, RLock, Thread, current_thread
 
 from jupyter_wf.engine.abc import Job
 
@@ -25,13 +25,14 @@ class Calls:
     Parameters
     ----------
     send : callable
-        Takes the jobs and the content ids that they know; called from any thread, outside locks of
-        this class, never twice with the same job.
+        Takes the jobs and the content ids that they know; called from any thread, with the lock.
+    lock : RLock
+        The workflow's. It is held while jobs are sent, so that none overtakes one that it needs.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, lock: RLock) -> None:
         self._send = send
-        self._lock = Lock()
+        self._lock = lock
         self._some = Event()
         self._jobs: list[Job] = []
         self._known: dict[str, str] = {}
@@ -61,8 +62,7 @@ class Calls:
             known, self._known = self._known, {}
             if jobs:
                 self._sent = time.monotonic()
-        if jobs:
-            self._send(jobs, known)
+                self._send(jobs, known)
 
     def close(self) -> None:
         """Send what is here, and end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from threading import RLock
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -30,11 +31,11 @@ ALIVE = ON_ITS_WAY | {"stored", "cached"}
 class Execution:
     """Starts the tasks of one workflow; its methods are called under the workflow's lock."""
 
-    def __init__(self, flow: Workflow) -> None:
+    def __init__(self, flow: Workflow, lock: RLock) -> None:
         self._flow = flow
         self._session = f"s-{uuid4().hex[:10]}"
         self._started: dict[str, str] = {}
-        self._calls = Calls(self._send)
+        self._calls = Calls(self._send, lock)
 
     def alive(self) -> dict[str, str]:
         """Return key → state of the tasks that need not be submitted again."""

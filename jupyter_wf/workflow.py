@@ -60,7 +60,8 @@ class Workflow:
     ) -> None:
         self.news = News()
         self.values = Values(self)
-        self._execution = Execution(self)
+        self._edits = RLock()  # the graph, the engine, submissions
+        self._execution = Execution(self, self._edits)
         self.auto = False
         #: Under `jupyter wf plan` nothing may be computed.
         self.dry = False
@@ -74,7 +75,6 @@ class Workflow:
         self._make_engine: Callable[[], Engine] = _embedded
         self._store = store if isinstance(store, Store) else None
         self._wanted_store = STORE if store is None else store
-        self._edits = RLock()  # the graph, the engine, submissions
         self._tokens: list[Any] = []
         self._closed = False
         setting = settings.get()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from threading import Event, Thread
+from threading import Event, RLock, Thread
 
 from jupyter_wf.calls import MOST, Calls
 from jupyter_wf.engine.abc import Job
@@ -18,7 +18,7 @@ def job(name: str) -> Job:
 
 def test_calls_from_many_threads_are_sent_once() -> None:
     sent: list[str] = []
-    calls = Calls(lambda jobs, known: sent.extend(j.key for j in jobs))
+    calls = Calls(lambda jobs, known: sent.extend(j.key for j in jobs), RLock())
 
     def work(thread: int) -> None:
         for number in range(300):
@@ -31,11 +31,36 @@ def test_calls_from_many_threads_are_sent_once() -> None:
         thread.join()
     calls.close()
     assert sorted(sent) == sorted(f"{t}-{n}" for t in range(4) for n in range(300))
+    for thread in range(4):
+        own = [name for name in sent if name.startswith(f"{thread}-")]
+        assert own == [f"{thread}-{n}" for n in range(300)], "a job overtook one that it may need"
+
+
+def test_no_job_overtakes_one_that_is_being_sent() -> None:
+    sent: list[str] = []
+    begun, second = Event(), Event()
+
+    def send(jobs: list[Job], known: Mapping[str, str]) -> None:
+        if jobs[0].key == "first":
+            begun.set()
+            second.wait(0.2)
+        sent.extend(job.key for job in jobs)
+
+    calls = Calls(send, RLock())
+    other = Thread(target=lambda: calls.add(job("first"), {}))
+    other.start()
+    assert begun.wait(10)
+    calls.add(job("needs first"), {})
+    calls.flush()
+    second.set()
+    other.join()
+    assert sent == ["first", "needs first"]
+    calls.close()
 
 
 def test_a_call_is_sent_though_nobody_waits() -> None:
     told = Event()
-    calls = Calls(lambda jobs, known: told.set())
+    calls = Calls(lambda jobs, known: told.set(), RLock())
     calls.add(job("alone"), {})
     assert told.wait(10)
     calls.close()
@@ -43,7 +68,7 @@ def test_a_call_is_sent_though_nobody_waits() -> None:
 
 def test_a_full_batch_goes_at_once_and_keeps_what_it_knows() -> None:
     sent: list[tuple[int, Mapping[str, str]]] = []
-    calls = Calls(lambda jobs, known: sent.append((len(jobs), known)))
+    calls = Calls(lambda jobs, known: sent.append((len(jobs), known)), RLock())
     for number in range(MOST):
         calls.add(job(str(number)), {str(number): "content"})
     calls.flush()
@@ -54,7 +79,7 @@ def test_a_full_batch_goes_at_once_and_keeps_what_it_knows() -> None:
 
 def test_closing_ends_the_thread_whatever_it_is_doing() -> None:
     for _ in range(100):
-        calls = Calls(lambda jobs, known: None)
+        calls = Calls(lambda jobs, known: None, RLock())
         for name in ("first", "second", "third"):
             calls.add(job(name), {})
         calls.close()
