@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_wf.engine.abc import Job
+from jupyter_wf.engine.answers import DEATHS
 from jupyter_wf.engine.signals import (
     Cancel,
     Demand,
@@ -34,8 +35,9 @@ from jupyter_wf.engine.signals import (
     Unstored,
     WorkerLost,
 )
-from jupyter_wf.engine.state import DEATHS, GRACE, LiveGraph
+from jupyter_wf.engine.state import LiveGraph
 from jupyter_wf.engine.testing import cell, out
+from jupyter_wf.engine.transitions import GRACE
 from jupyter_wf.errors import EngineError
 from jupyter_wf.events import FINAL, Failure, TaskChanged
 from jupyter_wf.records import Record, Stored
@@ -418,7 +420,7 @@ def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> No
     script(LeaseJoined("last", "w9"))
     for _ in range(500):
         hands = in_hand()
-        writing = [*script.graph._writing]
+        writing = [*script.graph.live.writing]
         if not hands and not writing:
             break
         for nonce, serial in hands:

@@ -1,4 +1,3 @@
-# ruff: noqa: ARG002, D102 - tests say by their names what they are about
 """The suite itself: a test for each promise that an engine makes."""
 
 from __future__ import annotations

@@ -1,0 +1,165 @@
+"""What attempts and the store answer: computed, failed, not run, written or not.
+
+An attempt is accepted once, and only while it is its task's current one.
+"""
+
+from __future__ import annotations
+
+from jupyter_wf.engine.nodes import Live, Node
+from jupyter_wf.engine.signals import Durable, Failed, Finished, Missing, Unrun, Unstored
+from jupyter_wf.engine.transitions import again, done, error, losing, provide
+from jupyter_wf.events import Failure, TaskComputed
+
+#: How many workers may die under a task before it is held to be the cause.
+DEATHS = 3
+
+
+def finished(live: Live, news: Finished) -> None:
+    """Accept what an attempt computed: dependents may start, and the store is being written."""
+    lease = live.leases.get(news.nonce)
+    node = _answered(live, news.nonce, news.serial)
+    if lease is not None:
+        for content in news.loaded:
+            live.values.held(content, lease.machine.name)
+    if node is None or lease is None:
+        if lease is not None:
+            for stored in news.outputs:
+                live.values.held(stored.id, lease.machine.name)
+        return
+    worker, job = lease.machine.name, node.job
+    node.accepted, node.outputs = news.serial, news.outputs
+    node.seconds, node.worker = news.seconds, worker
+    live.durations.learn(job.code.fingerprint, news.seconds)
+    named = tuple(
+        (output, stored) for (output, _), stored in zip(job.outputs, news.outputs, strict=True)
+    )
+    live.events.append(
+        TaskComputed(
+            live.now, job.key, worker, node.number, news.seconds, named, news.cpu, news.grown
+        )
+    )
+    for (_, data), stored in zip(job.outputs, news.outputs, strict=True):
+        datum = live.values.datum(data)
+        live.values.attach(datum, stored.id, stored.nbytes)
+        live.values.held(stored.id, worker)
+        provide(live, datum)
+    live.recipes[node.recipe] = job.key
+    if live.shared:
+        live.writing[news.serial] = job.key
+    else:
+        done(live, node, "stored")
+    early = live.early.pop(news.serial, None)
+    if isinstance(early, Durable):
+        durable(live, early)
+    elif early is not None:
+        unstored(live, early)
+
+
+def failed(live: Live, news: Failed) -> None:
+    """Try again what raised, as often as the job allows."""
+    node = _answered(live, news.nonce, news.serial)
+    if node is not None:
+        attempt_failed(live, node, timeout(node) if node.overdue else news.failure)
+
+
+def missing(live: Live, news: Missing) -> None:
+    """Have the values that an attempt did not find computed again, and then the task."""
+    node = _answered(live, news.nonce, news.serial)
+    if node is None:
+        return
+    why = "an input was no longer where it was expected"
+    lost = [datum for content in news.contents for datum in live.values.lose(content)]
+    died(live, node, why)
+    losing(live, lost, why)
+    if node.active:
+        again(live, node, why)
+
+
+def unrun(live: Live, news: Unrun) -> None:
+    """Hand attempts that were called back to whoever has room."""
+    lease = live.leases.get(news.nonce)
+    for serial in news.serials:
+        if lease is not None and lease.give(serial):
+            live.alarms.pop(serial, None)
+            node = current(live, serial)
+            if node is not None:
+                node.number -= 1
+                again(live, node, "called back: another slot was free")
+
+
+def durable(live: Live, news: Durable) -> None:
+    """End a task whose values the store has."""
+    node = _written(live, news)
+    if node is not None:
+        for _, data in node.job.outputs:
+            content = live.values.data[data].content
+            if content is not None:
+                live.values.durable(content)
+        done(live, node, "stored")
+
+
+def unstored(live: Live, news: Unstored) -> None:
+    """Fail a task whose values the store does not take; who read them may go on."""
+    node = _written(live, news)
+    if node is not None:
+        error(live, node, Failure("StoreError", news.why, ""), spare=True)
+
+
+def _written(live: Live, news: Durable | Unstored) -> Node | None:
+    serial = news.serial
+    if serial in live.serials:
+        # A writer may be faster than the answer it belongs to.
+        live.early[serial] = news
+        return None
+    key = live.writing.pop(serial, None)
+    node = live.tasks.get(key) if key is not None else None
+    return node if node is not None and node.accepted == serial else None
+
+
+# -- whose answer it is, and what it means for the task --------------------------------------------
+
+
+def current(live: Live, serial: int) -> Node | None:
+    """Return the task whose current attempt this is, and end that attempt."""
+    key = live.serials.pop(serial, None)
+    node = live.tasks.get(key) if key is not None else None
+    if node is None or node.serial != serial:
+        return None
+    node.serial = 0
+    return node
+
+
+def _answered(live: Live, nonce: str, serial: int) -> Node | None:
+    """Free the lease's hands of an attempt; return its task if it may still commit."""
+    lease = live.leases.get(nonce)
+    if lease is None or not lease.give(serial):
+        return None
+    lease.since = live.now
+    live.alarms.pop(serial, None)
+    return current(live, serial)
+
+
+def attempt_failed(live: Live, node: Node, failure: Failure) -> None:
+    """Try a task again, or give it up."""
+    node.failures += 1
+    if node.failures <= node.job.requirements.retries:
+        text = f"{failure.type}: {failure.message}"
+        again(live, node, f"attempt {node.number} failed with {text[:200]}")
+    else:
+        error(live, node, failure)
+
+
+def died(live: Live, node: Node, why: str) -> bool:
+    """Note that an attempt took its worker with it; say whether that was once too often."""
+    node.deaths += 1
+    if node.deaths < DEATHS:
+        return False
+    text = f"{node.deaths} worker processes died while running it, the last because: {why}"
+    error(live, node, Failure("EngineError", text, ""))
+    return True
+
+
+def timeout(node: Node) -> Failure:
+    """Return the failure of a task that ran too long."""
+    limit = node.job.requirements.timeout
+    return Failure("TimeoutError", f"ran longer than its limit of {limit:g} s", "")

@@ -1,0 +1,74 @@
+"""Ready tasks are handed to leases, and the demand for more leases is told."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from jupyter_wf.engine.nodes import Live
+from jupyter_wf.engine.packing import Lease, assign
+from jupyter_wf.engine.signals import Attempt, Demand, HandOver, Vector
+from jupyter_wf.engine.transitions import change
+
+#: Bytes of input from which it matters where a task runs.
+HEAVY = 64_000
+
+
+def dispatch(live: Live) -> None:
+    """Hand over as much as the leases have room for; tell the demand if it says anything new."""
+    batches: dict[str, list[Attempt]] = {}
+    if not live.full and len(live.ready) and live.leases:
+        assign(
+            live.ready,
+            live.leases.values(),
+            partial(_expect, live),
+            partial(_weigh, live),
+            partial(_bind, live, batches),
+        )
+        # What is left waits for a lease to have room, or for a task with other needs.
+        live.full = bool(len(live.ready))
+    for nonce, attempts in batches.items():
+        worker = live.leases[nonce].machine.name
+        live.instructions.append(HandOver(worker, nonce, tuple(attempts)))
+    demand = live.demand
+    if demand != live.demanded and (demand > len(live.leases) or not demand or not live.demanded):
+        live.demanded = demand
+        live.instructions.append(Demand(demand))
+
+
+def _expect(live: Live, key: str) -> float:
+    return live.durations.expect(live.tasks[key].job.code.fingerprint)
+
+
+def _weigh(live: Live, key: str) -> dict[str, int]:
+    held: dict[str, int] = {}
+    for _, data in live.tasks[key].job.inputs:
+        content = live.values.contents[live.values.data[data].content or ""]
+        if content.nbytes >= HEAVY:
+            for worker in content.holders:
+                held[worker] = held.get(worker, 0) + content.nbytes
+    return held
+
+
+def _bind(
+    live: Live,
+    batches: dict[str, list[Attempt]],
+    key: str,
+    lease: Lease,
+    seconds: float,
+    need: Vector,
+) -> None:
+    node = live.tasks[key]
+    live.serial += 1
+    serial = node.serial = live.serial
+    node.number += 1
+    node.lease, node.worker = lease.nonce, lease.machine.name
+    live.serials[serial] = key
+    if not lease.hands:
+        lease.since = live.now
+    lease.take(serial, seconds, need)
+    data = live.values.data
+    sources = tuple([live.values.source(data[name]) for _, name in node.job.inputs])
+    batches.setdefault(lease.nonce, []).append(
+        Attempt(serial, node.number, node.job, node.recipe, sources, node.run)
+    )
+    change(live, node, "running", "", lease.machine.name)

@@ -1,0 +1,114 @@
+"""Leases come and go, workers fall silent or die, and time passes."""
+
+from __future__ import annotations
+
+from jupyter_wf.engine.answers import attempt_failed, current, died, timeout
+from jupyter_wf.engine.nodes import Live
+from jupyter_wf.engine.packing import Lease, Machine
+from jupyter_wf.engine.signals import (
+    Interrupt,
+    LeaseEnded,
+    LeaseJoined,
+    Recall,
+    Suspect,
+    Tick,
+    WorkerLost,
+)
+from jupyter_wf.engine.transitions import GRACE, again, interrupt, losing
+
+#: Seconds after which work that is queued behind a running task may be called back.
+PATIENCE = 0.05
+
+
+def joined(live: Live, news: LeaseJoined) -> None:
+    """Take in a slot, and the worker it is in if that is new."""
+    machine = live.machines.get(news.worker)
+    if machine is None:
+        machine = Machine(news.worker, news.partition, news.offer, news.offer)
+        live.machines[news.worker] = machine
+    machine.leases.add(news.nonce)
+    live.leases[news.nonce] = Lease(news.nonce, machine)
+
+
+def ended(live: Live, news: LeaseEnded) -> None:
+    """Let go of a slot; what it had not answered starts anew."""
+    lease = live.leases.pop(news.nonce, None)
+    if lease is None:
+        return
+    _take_back(live, lease, "its slot was given back", blame=False)
+    lease.machine.leases.discard(news.nonce)
+
+
+def lost(live: Live, news: WorkerLost) -> None:
+    """Let go of a worker; what ran in it starts anew, and what only it held is computed again."""
+    machine = live.machines.pop(news.worker, None)
+    blame = news.worker not in live.condemned
+    live.condemned.discard(news.worker)
+    for nonce in sorted(machine.leases) if machine else ():
+        _take_back(live, live.leases.pop(nonce), news.why, blame=blame)
+    losing(live, live.values.worker_lost(news.worker), news.why)
+
+
+def suspect(live: Live, news: Suspect) -> None:
+    """Give a silent worker nothing until it is heard."""
+    machine = live.machines.get(news.worker)
+    if machine is not None:
+        machine.suspect = news.silent
+
+
+def _take_back(live: Live, lease: Lease, why: str, *, blame: bool) -> None:
+    """Take everything out of a lease's hands; its first task may have been the cause."""
+    for place, serial in enumerate([*lease.hands]):
+        lease.give(serial)
+        live.alarms.pop(serial, None)
+        live.early.pop(serial, None)
+        node = current(live, serial)
+        if node is None:
+            continue
+        if node.overdue:
+            attempt_failed(live, node, timeout(node))
+        elif blame and place == 0 and died(live, node, why):
+            continue
+        else:
+            again(live, node, why)
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+def tick(live: Live, _: Tick) -> None:
+    """Stop what had its time, by force if it was asked before; call back what queues behind."""
+    for serial, (at, nonce) in [*live.alarms.items()]:
+        if at <= live.now and nonce in live.leases:
+            worker = live.leases[nonce].machine.name
+            live.condemned.add(worker)
+            live.alarms[serial] = (live.now + 30 * GRACE, nonce)
+            live.instructions.append(Interrupt(worker, nonce, serial, hard=True))
+    idle = not len(live.ready) and any(
+        not lease.hands and not lease.machine.suspect for lease in live.leases.values()
+    )
+    for lease in live.leases.values():
+        head = next(iter(lease.hands), None)
+        if head is None:
+            continue
+        key = live.serials.get(head)
+        limit = live.tasks[key].job.requirements.timeout if key in live.tasks else None
+        if limit is not None and key and live.now >= lease.since + limit:
+            live.tasks[key].overdue = True
+            interrupt(live, lease, head)
+        if idle and len(lease.hands) > 1 and live.now >= lease.since + PATIENCE:
+            live.instructions.append(Recall(lease.machine.name, lease.nonce))
+
+
+def deadline(live: Live) -> float | None:
+    """Return when a `Tick` is due, if ever."""
+    times = [at for at, _ in live.alarms.values()]
+    for lease in live.leases.values():
+        head = next(iter(lease.hands), None)
+        key = live.serials.get(head) if head is not None else None
+        limit = live.tasks[key].job.requirements.timeout if key else None
+        if limit is not None and head not in live.alarms:
+            times.append(lease.since + limit)
+        if len(lease.hands) > 1:
+            times.append(max(lease.since + PATIENCE, live.now + PATIENCE / 2))
+    return min(times, default=None)

@@ -1,0 +1,130 @@
+"""What the live graph knows: its tasks, and all that is noted about them and their attempts.
+
+This is state alone. The modules around it say how it changes: ``transitions`` from a task's state
+to state, ``reuse`` by what was computed before, ``asking`` by people, ``answers`` by attempts,
+``leases`` by workers and time, and ``binding`` by handing ready tasks to leases.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from jupyter_wf.engine.abc import Job
+from jupyter_wf.engine.packing import Class, Durations, Lease, Machine, Ready
+from jupyter_wf.engine.signals import Durable, Instruction, Unstored
+from jupyter_wf.engine.values import Values
+from jupyter_wf.events import FINAL, Event, State
+from jupyter_wf.graph import Requirements
+from jupyter_wf.records import Record, Stored
+
+
+@dataclass(slots=True)
+class Node:
+    """One task of the live graph."""
+
+    job: Job
+    order: int
+    run: str
+    state: State = "waiting"
+    why: str = ""
+    missing: set[str] = field(default_factory=set)
+    serial: int = 0
+    number: int = 0
+    failures: int = 0
+    deaths: int = 0
+    lease: str = ""
+    recipe: str = ""
+    accepted: int = 0
+    seconds: float = 0.0
+    worker: str = ""
+    outputs: tuple[Stored, ...] = ()
+    overdue: bool = False
+    doomed: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether it still has to compute."""
+        return self.state not in FINAL and not self.accepted
+
+
+@dataclass(slots=True)
+class Live:
+    """All that a live graph knows.
+
+    Parameters
+    ----------
+    find : callable
+        Recipe -> record of the same code having read the same values, if the store has one.
+    shared : bool
+        Whether attempts are committed to a store; if not, computed values count as stored.
+    values : Values
+        What exists, and who holds and reads it.
+    tasks : dict
+        By key, every task that was submitted and not forgotten.
+    machines, leases : dict
+        By name and by nonce, who can run tasks.
+    durations : Durations
+        What is known of how long each code takes.
+    ready : Ready
+        The tasks that could start.
+    serials : dict
+        Task of each attempt that is in a lease's hands and may commit.
+    writing : dict
+        Task of each accepted attempt that is not durable yet.
+    early : dict
+        What the store said of attempts whose answers are still on their way.
+    recipes : dict
+        Task that has computed, or found, what each recipe gives.
+    classes : dict
+        What decides where tasks with these requirements may run.
+    alarms : dict
+        When an attempt that was asked to stop is stopped by force, and whose lease it is in.
+    condemned : set
+        Workers that end because they were told to.
+    unsettled : deque
+        Tasks whose inputs may have become complete.
+    events, latest
+        What to tell listeners; the place of each task's newest change therein.
+    instructions : list
+        What to do.
+    now : float
+        Seconds since the epoch.
+    order, serial : int
+        The last numbers given to a task and to an attempt.
+    demanded : int
+        The demand that was told last.
+    full : bool
+        Whether no lease had room for what is ready, and nothing has changed since.
+    """
+
+    find: Callable[[str], Record | None]
+    shared: bool
+    values: Values
+    tasks: dict[str, Node] = field(default_factory=dict)
+    machines: dict[str, Machine] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    durations: Durations = field(default_factory=Durations)
+    ready: Ready = field(default_factory=Ready)
+    serials: dict[int, str] = field(default_factory=dict)
+    writing: dict[int, str] = field(default_factory=dict)
+    early: dict[int, Durable | Unstored] = field(default_factory=dict)
+    recipes: dict[str, str] = field(default_factory=dict)
+    classes: dict[Requirements, Class] = field(default_factory=dict)
+    alarms: dict[int, tuple[float, str]] = field(default_factory=dict)
+    condemned: set[str] = field(default_factory=set)
+    unsettled: deque[str] = field(default_factory=deque)
+    events: list[Event | None] = field(default_factory=list)
+    latest: dict[str, int] = field(default_factory=dict)
+    instructions: list[Instruction] = field(default_factory=list)
+    now: float = 0.0
+    order: int = 0
+    serial: int = 0
+    demanded: int = 0
+    full: bool = False
+
+    @property
+    def demand(self) -> int:
+        """How many tasks could use a slot now."""
+        return len(self.ready) + len(self.serials)

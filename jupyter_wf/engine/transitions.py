@@ -1,0 +1,227 @@
+"""How a task of the live graph goes from state to state, and takes others with it.
+
+A value that comes makes its readers ready, one that is lost makes them wait; a task that fails or
+is cancelled cancels all that need it.
+"""
+
+from __future__ import annotations
+
+from jupyter_wf.engine.nodes import Live, Node
+from jupyter_wf.engine.packing import Lease, need_of
+from jupyter_wf.engine.signals import Interrupt
+from jupyter_wf.engine.values import Datum
+from jupyter_wf.events import FINAL, Failure, State, TaskChanged, TaskFailed
+
+#: Seconds between asking an attempt to stop and ending its process.
+GRACE = 1.0
+
+
+def change(live: Live, node: Node, state: State, why: str = "", worker: str = "") -> None:
+    """Put a task into a state, and tell it."""
+    node.state = state
+    node.why = why
+    key = node.job.key
+    before = supersede(live, key)
+    why = why or before
+    live.latest[key] = len(live.events)
+    live.events.append(TaskChanged(live.now, key, state, worker, node.number, why))
+
+
+def supersede(live: Live, key: str) -> str:
+    """Drop the event of a state that lasts no time, so that nobody sees it; keep its reason."""
+    before = live.latest.pop(key, None)
+    if before is None:
+        return ""
+    old = live.events[before]
+    assert isinstance(old, TaskChanged)
+    live.events[before] = None
+    return old.why
+
+
+# -- waiting and ready -----------------------------------------------------------------------------
+
+
+def wait_for(live: Live, node: Node, data: str) -> None:
+    """Make a task wait for a value that is gone; one that runs has it already."""
+    if node.active and not node.serial:
+        node.missing.add(data)
+        live.ready.discard(node.job.key)
+        if node.state != "waiting":
+            change(live, node, "waiting", "a value it reads is computed again")
+
+
+def again(live: Live, node: Node, why: str) -> None:
+    """Let a task that was under way start anew."""
+    node.overdue = False
+    node.missing = {
+        data
+        for _, data in node.job.inputs
+        if not live.values.available(live.values.read(data, node.job.key))
+    }
+    gone = [data for data in node.missing if not coming(live, data)]
+    if gone:
+        fall(live, node, "cancelled", blame(None, gone[0]))
+    elif node.missing:
+        change(live, node, "waiting", why)
+    else:
+        enqueue(live, node, why)
+
+
+def coming(live: Live, data: str) -> bool:
+    """Whether a value that is not there will be."""
+    datum = live.values.data.get(data)
+    maker = live.tasks.get(datum.producer) if datum is not None and datum.producer else None
+    return maker is not None and maker.active
+
+
+def blame(maker: Node | None, data: str) -> str:
+    """Return why a value that `maker` was to make will not come."""
+    if maker is None:
+        return f"the value {data[:12]} it reads was dropped"
+    if maker.state == "cancelled":
+        return maker.why or f"`{maker.job.name}` was cancelled"
+    return f"`{maker.job.name}` failed"
+
+
+def losing(live: Live, lost: list[Datum], why: str) -> None:
+    """Have lost values computed again."""
+    revived: list[Node] = []
+    for datum in lost:
+        maker = live.tasks.get(datum.producer) if datum.producer else None
+        if maker is not None and not maker.active and maker.state not in {"error", "cancelled"}:
+            live.writing.pop(maker.accepted, None)
+            maker.accepted = 0
+            unlink(live, maker)
+            change(live, maker, "waiting", why)
+            revived.append(maker)
+        for reader in [*datum.readers]:
+            wait_for(live, live.tasks[reader], datum.key)
+    for datum in lost:
+        if not coming(live, datum.key):
+            for reader in [*datum.readers]:
+                other = live.tasks.get(reader)
+                if other is not None and other.active:
+                    fall(live, other, "cancelled", blame(None, datum.key))
+            if not datum.readers and datum.producer not in live.tasks:
+                live.values.remove(datum)
+    for node in revived:
+        if node.state == "waiting":
+            again(live, node, why)
+
+
+def provide(live: Live, datum: Datum) -> None:
+    """Give a value to those who wait for it."""
+    for reader in datum.readers:
+        node = live.tasks[reader]
+        if datum.key in node.missing:
+            node.missing.discard(datum.key)
+            if not node.missing and node.state == "waiting":
+                live.unsettled.append(reader)
+
+
+def enqueue(live: Live, node: Node, why: str) -> None:
+    """Let a task whose inputs are there start when a lease has room."""
+    requirements = node.job.requirements
+    where = live.classes.get(requirements)
+    if where is None:
+        where = live.classes[requirements] = need_of(requirements)
+    if live.ready.add(node.order, node.job.key, where):
+        live.full = False
+    change(live, node, "ready", why)
+
+
+# -- ends ------------------------------------------------------------------------------------------
+
+
+def done(live: Live, node: Node, state: State, why: str = "") -> None:
+    """End a task well."""
+    change(live, node, state, why, node.worker)
+    settle_reads(live, node)
+
+
+def settle_reads(live: Live, node: Node) -> None:
+    """Let go of what a task read, and of its own values if nobody reads them."""
+    for _, data in node.job.inputs:
+        live.values.unread(data, node.job.key)
+    for _, data in node.job.outputs:
+        datum = live.values.data.get(data)
+        if datum is not None and datum.content is not None:
+            live.values.rest(datum.content)
+    if node.doomed:
+        discard(live, node.job.key)
+
+
+def discard(live: Live, key: str) -> None:
+    """Drop a task with its values: now if it has ended, else when it will have."""
+    node = live.tasks.get(key)
+    if node is None:
+        return
+    if node.state not in FINAL:
+        node.doomed = True
+        return
+    unlink(live, node)
+    del live.tasks[key]
+    for _, data in node.job.outputs:
+        datum = live.values.data.get(data)
+        if datum is not None and datum.producer == key:
+            datum.producer = None
+            if not datum.readers:
+                live.values.remove(datum)
+
+
+def unlink(live: Live, node: Node) -> None:
+    """Let nobody take a task's values for those of its recipe."""
+    if live.recipes.get(node.recipe) == node.job.key:
+        del live.recipes[node.recipe]
+
+
+def error(live: Live, node: Node, failure: Failure, *, spare: bool = False) -> None:
+    """End a task badly, and cancel all that need it unless they are to be spared."""
+    live.events.append(TaskFailed(live.now, node.job.key, node.worker, node.number, failure))
+    change(live, node, "error", f"{failure.type}: {failure.message}"[:200])
+    node.accepted = 0
+    if not spare:
+        doom_readers(live, node, f"`{node.job.name}` failed")
+    settle_reads(live, node)
+
+
+def fall(live: Live, node: Node, state: State, why: str) -> None:
+    """Cancel a task, and all that need it."""
+    _stop(live, node, state, why)
+    cause = why if why != "by you" else f"`{node.job.name}` was cancelled"
+    doom_readers(live, node, cause)
+    settle_reads(live, node)
+
+
+def doom_readers(live: Live, node: Node, why: str) -> None:
+    """Cancel all that need a task."""
+    todo, fallen = [node], []
+    while todo:
+        for _, data in todo.pop().job.outputs:
+            datum = live.values.data.get(data)
+            for reader in [*datum.readers] if datum is not None else ():
+                other = live.tasks[reader]
+                if other.active:
+                    _stop(live, other, "cancelled", why)
+                    todo.append(other)
+                    fallen.append(other)
+    for other in fallen:
+        settle_reads(live, other)
+
+
+def _stop(live: Live, node: Node, state: State, why: str) -> None:
+    live.ready.discard(node.job.key)
+    serial, node.serial = node.serial, 0
+    if serial:
+        live.serials.pop(serial, None)
+        lease = live.leases.get(node.lease)
+        if lease is not None and serial in lease.hands:
+            interrupt(live, lease, serial)
+    change(live, node, state, why)
+
+
+def interrupt(live: Live, lease: Lease, serial: int) -> None:
+    """Ask an attempt to stop, once."""
+    if serial not in live.alarms:
+        live.alarms[serial] = (live.now + GRACE, lease.nonce)
+        live.instructions.append(Interrupt(lease.machine.name, lease.nonce, serial))
