@@ -93,13 +93,12 @@ class Execution:
             return
         known: dict[str, str] = {}
         for (_, name), (_, data) in zip(task.inputs, inputs, strict=True):
-            if flow.fresh_key(name) is None:
-                if self._lacking(name):
-                    flow.run(task.name)
-                    return
-                content = flow.values.data_id(name)
-                if content is not None:
-                    known[data] = content
+            if flow.fresh(name) is None and self._lacking(name):
+                flow.run(task.name)
+                return
+            content = flow.values.data_id(name)
+            if content is not None:
+                known[data] = content
         flow.news.expect([key])
         outputs = tuple([(output, data_key(key, output)) for output, _ in task.outputs])
         self._calls.add(self._job(task, key, inputs, outputs), known)

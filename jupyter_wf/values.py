@@ -12,6 +12,7 @@ from jupyter_wf.errors import (
     TaskError,
     WorkflowError,
 )
+from jupyter_wf.fingerprint import data_key
 from jupyter_wf.graph import Data, Graph
 from jupyter_wf.rewrite import cull
 from jupyter_wf.status import TaskStatus
@@ -38,9 +39,9 @@ class Values:
 
     def data_key(self, name: str) -> str:
         """Return the key of a data."""
-        fresh = self._flow.fresh_key(name)
+        fresh = self._flow.fresh(name)
         if fresh is not None:
-            return fresh
+            return data_key(*fresh)
         self.data(name)
         try:
             return self._flow.keys.data[name]
@@ -49,6 +50,11 @@ class Values:
 
     def data_id(self, name: str) -> str | None:
         """Return the content id of a data, or None while it isn't known."""
+        fresh = self._flow.fresh(name)
+        if fresh is not None:
+            key, output = fresh
+            made = self._flow.status.tasks.get(key)
+            return made.outputs[output].id if made is not None and made.computed else None
         data = self.data(name)
         if data.producer is None:
             return data.content

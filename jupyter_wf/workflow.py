@@ -18,7 +18,7 @@ from jupyter_wf.engine.abc import Engine, Store
 from jupyter_wf.errors import GraphError, NotComputedError, WorkflowError
 from jupyter_wf.events import GraphChanged, Listener
 from jupyter_wf.execution import Execution
-from jupyter_wf.fingerprint import Keys, data_key, graph_keys
+from jupyter_wf.fingerprint import Keys, graph_keys
 from jupyter_wf.graph import Data, Graph, Task
 from jupyter_wf.handle import DataHandle
 from jupyter_wf.history import History
@@ -67,9 +67,9 @@ class Workflow:
         self.dry = False
         self._history = History()
         self._keys = graph_keys(self._history.graph)
-        # Tasks appended since, by name, with their keys; and the keys of the data they make.
+        # Tasks appended since, by name, with their keys; and the data they make: (key, output).
         self._appended: dict[str, tuple[Task, str]] = {}
-        self._fresh: dict[str, str] = {}
+        self._fresh: dict[str, tuple[str, str]] = {}
         self._engine: Engine | None = None
         self._wanted_engine = engine
         self._make_engine: Callable[[], Engine] = _embedded
@@ -229,12 +229,12 @@ class Workflow:
         with self._edits:
             if task.name not in self._appended and task.name not in self._history.graph.tasks:
                 self._appended[task.name] = (task, key)
-                self._fresh.update((name, data_key(key, output)) for output, name in task.outputs)
+                self._fresh.update((name, (key, output)) for output, name in task.outputs)
             if not self.dry:
                 self._execution.call(task, key, inputs)
 
-    def fresh_key(self, data: str) -> str | None:
-        """Return the key of a data whose task was appended and has not entered the graph yet."""
+    def fresh(self, data: str) -> tuple[str, str] | None:
+        """Return (task's key, output) of a data whose task has not entered the graph yet."""
         return self._fresh.get(data)
 
     def settle(self) -> None:
