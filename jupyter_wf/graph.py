@@ -49,6 +49,8 @@ class Requirements:
         Seconds after which an attempt is stopped.
     cache : bool
         Whether a stored result may stand in for a run.
+    priority : int
+        Of the tasks that are ready, those with a higher one start first.
     """
 
     partition: str | None = None
@@ -58,6 +60,7 @@ class Requirements:
     retries: int = 0
     timeout: float | None = None
     cache: bool = True
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)

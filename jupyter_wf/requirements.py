@@ -43,6 +43,7 @@ def requirements(
     retries: int = 0,
     timeout: float | None = None,
     cache: bool = True,
+    priority: int = 0,
 ) -> Requirements:
     """Check what was asked for and return it in thousandths and megabytes.
 
@@ -60,6 +61,8 @@ def requirements(
         Seconds after which an attempt is stopped.
     cache : bool
         Whether a stored result may stand in for a run.
+    priority : int
+        Of the tasks that are ready, those with a higher one start first.
 
     Examples
     --------
@@ -71,6 +74,8 @@ def requirements(
             raise CaptureError(f"{name} must be at least {least}, not {value}.")
     if timeout is not None and not timeout > 0:
         raise CaptureError(f"timeout must be more than 0 seconds, not {timeout}.")
+    if not isinstance(priority, int):
+        raise CaptureError(f"priority must be an integer, not {priority!r}; higher starts first.")
     return Requirements(
         partition=partition,
         cpu=round(cpus * 1000),
@@ -79,4 +84,5 @@ def requirements(
         retries=retries,
         timeout=timeout,
         cache=cache,
+        priority=priority,
     )

@@ -130,6 +130,7 @@ def task(
     retries: int = 0,
     timeout: float | None = None,
     cache: bool = True,
+    priority: int = 0,
     outputs: Sequence[str] | None = None,
     environment: None = None,
 ) -> Any:
@@ -137,7 +138,7 @@ def task(
 
     Parameters
     ----------
-    partition, cpus, gpu, memory, retries, timeout, cache
+    partition, cpus, gpu, memory, retries, timeout, cache, priority
         What it needs; see `requirements.requirements`.
     outputs : sequence of str, optional
         Names of its outputs if it returns several, as a tuple in this order or a dict by name.
@@ -171,6 +172,7 @@ def task(
         retries=retries,
         timeout=timeout,
         cache=cache,
+        priority=priority,
     )
 
     def wrap(function: Callable[..., Any]) -> TaskFunction:

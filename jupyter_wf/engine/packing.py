@@ -112,6 +112,8 @@ class Lease:
 
 
 Class = tuple[str | None, Vector]
+#: (minus its priority, number in order of submission): of ready tasks, the least starts first.
+Place = tuple[int, int]
 
 
 def need_of(requirements: Requirements) -> Class:
@@ -120,10 +122,10 @@ def need_of(requirements: Requirements) -> Class:
 
 
 class Ready:
-    """Tasks whose inputs exist, by what they need, in the order in which they were submitted."""
+    """Tasks whose inputs exist, by what they need: by priority, then as they were submitted."""
 
     def __init__(self) -> None:
-        self._heaps: dict[Class, list[tuple[int, str]]] = {}
+        self._heaps: dict[Class, list[tuple[Place, str]]] = {}
         self._members: set[str] = set()
 
     def __len__(self) -> int:
@@ -132,14 +134,14 @@ class Ready:
     def __contains__(self, task: str) -> bool:
         return task in self._members
 
-    def add(self, order: int, task: str, where: Class) -> bool:
-        """Add a task, in the place `order` among all; say whether it is the first of its needs."""
+    def add(self, place: Place, task: str, where: Class) -> bool:
+        """Add a task, in its `place` among all; say whether it is the first of its needs."""
         self._members.add(task)
         heap = self._heaps.get(where)
         if heap is None:
-            self._heaps[where] = [(order, task)]
+            self._heaps[where] = [(place, task)]
             return True
-        heapq.heappush(heap, (order, task))
+        heapq.heappush(heap, (place, task))
         return False
 
     def discard(self, task: str) -> None:
@@ -147,7 +149,7 @@ class Ready:
         self._members.discard(task)
 
     def classes(self) -> list[Class]:
-        """Return the kinds of need that tasks here have; the oldest task's first."""
+        """Return the kinds of need that tasks here have; the first task's first."""
         found = []
         for where, heap in list(self._heaps.items()):
             while heap and heap[0][1] not in self._members:
@@ -159,7 +161,7 @@ class Ready:
         return [where for _, where in sorted(found, key=lambda pair: pair[0])]
 
     def first(self, where: Class) -> str | None:
-        """Return the oldest task with this need."""
+        """Return the first task with this need."""
         heap = self._heaps.get(where, [])
         while heap and heap[0][1] not in self._members:
             heapq.heappop(heap)

@@ -125,7 +125,7 @@ def enqueue(live: Live, node: Node, why: str) -> None:
     where = live.classes.get(requirements)
     if where is None:
         where = live.classes[requirements] = need_of(requirements)
-    if live.ready.add(node.order, node.job.key, where):
+    if live.ready.add((-requirements.priority, node.order), node.job.key, where):
         live.full = False
     change(live, node, "ready", why)
 

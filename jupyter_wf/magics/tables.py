@@ -70,6 +70,8 @@ def _needs(needs: Requirements) -> str:
         said.append(f"{needs.retries} retries")
     if needs.timeout is not None:
         said.append(f"{needs.timeout:g} s")
+    if needs.priority:
+        said.append(f"priority {needs.priority}")
     if not needs.cache:
         said.append("no cache")
     return ", ".join(said)

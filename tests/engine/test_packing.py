@@ -13,10 +13,12 @@ def machines(*offers: Vector, partition: str | None = None) -> list[Machine]:
     return [Machine(f"w{i}", partition, offer, offer) for i, offer in enumerate(offers)]
 
 
-def packed(tasks, leases, seconds=UNKNOWN, need=ONE, partition=None, weigh=lambda task: {}):
+def packed(
+    tasks, leases, seconds=UNKNOWN, need=ONE, partition=None, weigh=lambda task: {}, priorities={}
+):
     ready, bound = Ready(), {}
     for order, task in enumerate(tasks):
-        ready.add(order, task, (partition, need))
+        ready.add((-priorities.get(task, 0), order), task, (partition, need))
     serials = iter(range(10**6))
 
     def bind(task, lease, expected, vector) -> None:
@@ -29,6 +31,11 @@ def packed(tasks, leases, seconds=UNKNOWN, need=ONE, partition=None, weigh=lambd
 
 def leases_on(found: list[Machine], each: int = 1) -> list[Lease]:
     return [Lease(f"{machine.name}-{i}", machine) for machine in found for i in range(each)]
+
+
+def test_what_has_priority_goes_first() -> None:
+    bound, _ = packed("abcde", leases_on(machines(ONE, ONE)), priorities={"d": 2, "b": 1, "a": -1})
+    assert bound == {"w0-0": ["d"], "w1-0": ["b"]}
 
 
 def test_unknown_tasks_go_one_to_a_lease() -> None:
