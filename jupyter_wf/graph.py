@@ -51,6 +51,10 @@ class Requirements:
         Whether a stored result may stand in for a run.
     priority : int
         Of the tasks that are ready, those with a higher one start first.
+    retry_delay : float
+        Seconds until the first repetition; each further one waits about twice as long.
+    retry_on, no_retry_on : tuple of str
+        Names of the exceptions after which an attempt is repeated (none: all), and is not.
     """
 
     partition: str | None = None
@@ -61,6 +65,9 @@ class Requirements:
     timeout: float | None = None
     cache: bool = True
     priority: int = 0
+    retry_delay: float = 0.1
+    retry_on: tuple[str, ...] = ()
+    no_retry_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 from jupyter_wf.errors import CaptureError
 from jupyter_wf.graph import Requirements
 
+#: Classes of exceptions, or their names.
+Kinds = str | type[BaseException] | Sequence[str | type[BaseException]]
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)(b?)\s*", re.IGNORECASE)
@@ -44,6 +47,9 @@ def requirements(
     timeout: float | None = None,
     cache: bool = True,
     priority: int = 0,
+    retry_delay: float = 0.1,
+    retry_on: Kinds = (),
+    no_retry_on: Kinds = (),
 ) -> Requirements:
     """Check what was asked for and return it in thousandths and megabytes.
 
@@ -63,13 +69,24 @@ def requirements(
         Whether a stored result may stand in for a run.
     priority : int
         Of the tasks that are ready, those with a higher one start first.
+    retry_delay : float
+        Seconds until the first repetition; each further one waits about twice as long, up to a
+        minute.
+    retry_on, no_retry_on : exception class, its name, or a sequence of them
+        After which exceptions, subclasses included, an attempt is repeated (none given: all), and
+        after which it is not.
 
     Examples
     --------
     >>> requirements(gpu=0.2, memory="1GB").gpu
     200
     """
-    for name, value, least in (("cpus", cpus, 0.001), ("gpu", gpu, 0), ("retries", retries, 0)):
+    for name, value, least in (
+        ("cpus", cpus, 0.001),
+        ("gpu", gpu, 0),
+        ("retries", retries, 0),
+        ("retry_delay", retry_delay, 0),
+    ):
         if not value >= least:
             raise CaptureError(f"{name} must be at least {least}, not {value}.")
     if timeout is not None and not timeout > 0:
@@ -85,4 +102,47 @@ def requirements(
         timeout=timeout,
         cache=cache,
         priority=priority,
+        retry_delay=float(retry_delay),
+        retry_on=_kinds("retry_on", retry_on),
+        no_retry_on=_kinds("no_retry_on", no_retry_on),
     )
+
+
+def _kinds(option: str, given: Kinds) -> tuple[str, ...]:
+    """Return the names of exceptions: those of classes with their module, text as it stands."""
+    found = []
+    for kind in given if isinstance(given, Sequence) and not isinstance(given, str) else (given,):
+        if isinstance(kind, type) and issubclass(kind, BaseException):
+            found.append(kind_name(kind))
+        elif isinstance(kind, str) and all(part.isidentifier() for part in kind.split(".")):
+            found.append(kind)
+        else:
+            raise CaptureError(
+                f"{option} takes exceptions, such as ConnectionError or 'ConnectionError', "
+                f"not {kind!r}."
+            )
+    return tuple(found)
+
+
+def kinds_of(error: type[BaseException]) -> tuple[str, ...]:
+    """Return the names of an exception's class and of what it derives from.
+
+    Examples
+    --------
+    >>> kinds_of(ConnectionResetError)[:3]
+    ('ConnectionResetError', 'ConnectionError', 'OSError')
+    """
+    return tuple([kind_name(cls) for cls in error.__mro__ if cls is not object])
+
+
+def kind_name(cls: type) -> str:
+    """Return the name under which a class of exceptions is looked for.
+
+    Examples
+    --------
+    >>> import subprocess
+    >>> kind_name(OSError), kind_name(subprocess.TimeoutExpired)
+    ('OSError', 'subprocess.TimeoutExpired')
+    """
+    name = cls.__qualname__
+    return name if cls.__module__ == "builtins" else f"{cls.__module__}.{name}"

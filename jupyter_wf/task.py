@@ -14,7 +14,7 @@ from jupyter_wf.errors import CaptureError, FingerprintError, WorkflowError
 from jupyter_wf.fingerprint import digest, task_key
 from jupyter_wf.graph import Call, Code, Requirements, Slot, Task
 from jupyter_wf.handle import DataHandle
-from jupyter_wf.requirements import requirements
+from jupyter_wf.requirements import Kinds, requirements
 from jupyter_wf.workflow import current
 
 RESULT = "result"
@@ -131,6 +131,9 @@ def task(
     timeout: float | None = None,
     cache: bool = True,
     priority: int = 0,
+    retry_delay: float = 0.1,
+    retry_on: Kinds = (),
+    no_retry_on: Kinds = (),
     outputs: Sequence[str] | None = None,
     environment: None = None,
 ) -> Any:
@@ -138,8 +141,10 @@ def task(
 
     Parameters
     ----------
-    partition, cpus, gpu, memory, retries, timeout, cache, priority
+    partition, cpus, gpu, memory, timeout, cache, priority
         What it needs; see `requirements.requirements`.
+    retries, retry_delay, retry_on, no_retry_on
+        What happens when it fails; see `requirements.requirements`.
     outputs : sequence of str, optional
         Names of its outputs if it returns several, as a tuple in this order or a dict by name.
     environment : None
@@ -173,6 +178,9 @@ def task(
         timeout=timeout,
         cache=cache,
         priority=priority,
+        retry_delay=retry_delay,
+        retry_on=retry_on,
+        no_retry_on=no_retry_on,
     )
 
     def wrap(function: Callable[..., Any]) -> TaskFunction:

@@ -6,9 +6,11 @@ An attempt is accepted once, and only while it is its task's current one.
 from __future__ import annotations
 
 from jupyter_wf.engine.nodes import Live, Node
+from jupyter_wf.engine.retries import may_retry, pause
 from jupyter_wf.engine.signals import Durable, Failed, Finished, Missing, Unrun, Unstored
-from jupyter_wf.engine.transitions import again, done, error, losing, provide
+from jupyter_wf.engine.transitions import again, done, error, hold_back, losing, provide
 from jupyter_wf.events import Failure, TaskComputed
+from jupyter_wf.requirements import kinds_of
 
 #: How many workers may die under a task before it is held to be the cause.
 DEATHS = 3
@@ -59,7 +61,10 @@ def failed(live: Live, news: Failed) -> None:
     """Try again what raised, as often as the job allows."""
     node = _answered(live, news.nonce, news.serial)
     if node is not None:
-        attempt_failed(live, node, timeout(node) if node.overdue else news.failure)
+        if node.overdue:
+            attempt_failed(live, node, *timeout(node))
+        else:
+            attempt_failed(live, node, news.failure, news.kinds)
 
 
 def missing(live: Live, news: Missing) -> None:
@@ -139,14 +144,19 @@ def _answered(live: Live, nonce: str, serial: int) -> Node | None:
     return current(live, serial)
 
 
-def attempt_failed(live: Live, node: Node, failure: Failure) -> None:
-    """Try a task again, or give it up."""
+def attempt_failed(live: Live, node: Node, failure: Failure, kinds: tuple[str, ...]) -> None:
+    """Try a task again, now or after a while, or give it up."""
     node.failures += 1
-    if node.failures <= node.job.requirements.retries:
-        text = f"{failure.type}: {failure.message}"
-        again(live, node, f"attempt {node.number} failed with {text[:200]}")
-    else:
+    asked, key = node.job.requirements, node.job.key
+    if not may_retry(asked, node.failures, kinds):
         error(live, node, failure)
+        return
+    why = f"attempt {node.number} failed with {failure.type}: {failure.message}"[:250]
+    seconds = pause(asked, key, node.failures)
+    if seconds > 0:
+        hold_back(live, node, why, seconds)
+    else:
+        again(live, node, why)
 
 
 def died(live: Live, node: Node, why: str) -> bool:
@@ -159,7 +169,8 @@ def died(live: Live, node: Node, why: str) -> bool:
     return True
 
 
-def timeout(node: Node) -> Failure:
-    """Return the failure of a task that ran too long."""
+def timeout(node: Node) -> tuple[Failure, tuple[str, ...]]:
+    """Return the failure of a task that ran too long, and its kinds."""
     limit = node.job.requirements.timeout
-    return Failure("TimeoutError", f"ran longer than its limit of {limit:g} s", "")
+    failure = Failure("TimeoutError", f"ran longer than its limit of {limit:g} s", "")
+    return failure, kinds_of(TimeoutError)

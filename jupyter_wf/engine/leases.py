@@ -14,7 +14,7 @@ from jupyter_wf.engine.signals import (
     Tick,
     WorkerLost,
 )
-from jupyter_wf.engine.transitions import GRACE, again, interrupt, losing
+from jupyter_wf.engine.transitions import GRACE, again, interrupt, losing, release
 
 #: Seconds after which work that is queued behind a running task may be called back.
 PATIENCE = 0.05
@@ -66,7 +66,7 @@ def _take_back(live: Live, lease: Lease, why: str, *, blame: bool) -> None:
         if node is None:
             continue
         if node.overdue:
-            attempt_failed(live, node, timeout(node))
+            attempt_failed(live, node, *timeout(node))
         elif blame and place == 0 and died(live, node, why):
             continue
         else:
@@ -84,6 +84,8 @@ def tick(live: Live, _: Tick) -> None:
             live.condemned.add(worker)
             live.alarms[serial] = (live.now + 30 * GRACE, nonce)
             live.instructions.append(Interrupt(worker, nonce, serial, hard=True))
+    for held in [held for held, until in live.paused.items() if until <= live.now]:
+        release(live, live.tasks[held])
     idle = not len(live.ready) and any(
         not lease.hands and not lease.machine.suspect for lease in live.leases.values()
     )
@@ -102,7 +104,7 @@ def tick(live: Live, _: Tick) -> None:
 
 def deadline(live: Live) -> float | None:
     """Return when a `Tick` is due, if ever."""
-    times = [at for at, _ in live.alarms.values()]
+    times = [*live.paused.values(), *(at for at, _ in live.alarms.values())]
     for lease in live.leases.values():
         head = next(iter(lease.hands), None)
         key = live.serials.get(head) if head is not None else None

@@ -81,6 +81,8 @@ class Live:
         What decides where tasks with these requirements may run.
     alarms : dict
         When an attempt that was asked to stop is stopped by force, and whose lease it is in.
+    paused : dict
+        When tasks that failed are tried again.
     condemned : set
         Workers that end because they were told to.
     unsettled : deque
@@ -113,6 +115,7 @@ class Live:
     recipes: dict[str, str] = field(default_factory=dict)
     classes: dict[Requirements, Class] = field(default_factory=dict)
     alarms: dict[int, tuple[float, str]] = field(default_factory=dict)
+    paused: dict[str, float] = field(default_factory=dict)
     condemned: set[str] = field(default_factory=set)
     unsettled: deque[str] = field(default_factory=deque)
     events: list[Event | None] = field(default_factory=list)

@@ -19,6 +19,8 @@ def settle(live: Live) -> None:
         node = live.tasks.get(live.unsettled.popleft())
         if node is None or node.state != "waiting" or node.missing:
             continue
+        if node.job.key in live.paused:
+            continue
         job, data = node.job, live.values.data
         node.recipe = recipe(
             job.code.fingerprint,

@@ -145,11 +145,12 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An attempt raised."""
+    """An attempt raised; `kinds` are the names of the exception's class and its bases."""
 
     nonce: str
     serial: int
     failure: Failure
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

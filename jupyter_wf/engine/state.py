@@ -126,7 +126,7 @@ class LiveGraph:
             assert (node.state == "ready") == (key in live.ready), node
             assert bool(node.serial) == (node.state == "running" and not node.accepted), node
             if node.state == "waiting":
-                assert node.missing, node
+                assert node.missing or key in live.paused, node
                 for data in node.missing:
                     assert coming(live, data), (node, data)
             if node.state not in FINAL:
@@ -141,6 +141,7 @@ class LiveGraph:
                     assert live.values.available(datum), node
             if live.shared and node.state == "running" and node.accepted:
                 assert live.writing[node.accepted] == key
+        assert all(live.tasks[key].state == "waiting" for key in live.paused)
         for datum in live.values.data.values():
             for reader in datum.readers:
                 assert live.tasks[reader].state not in FINAL

@@ -21,6 +21,8 @@ def change(live: Live, node: Node, state: State, why: str = "", worker: str = ""
     node.state = state
     node.why = why
     key = node.job.key
+    if live.paused:
+        live.paused.pop(key, None)
     before = supersede(live, key)
     why = why or before
     live.latest[key] = len(live.events)
@@ -65,6 +67,23 @@ def again(live: Live, node: Node, why: str) -> None:
         change(live, node, "waiting", why)
     else:
         enqueue(live, node, why)
+
+
+def hold_back(live: Live, node: Node, why: str, seconds: float) -> None:
+    """Let a task that failed start anew after a while."""
+    again(live, node, f"{why}; tried again in {seconds:.2g} s")
+    if node.state == "ready":
+        live.ready.discard(node.job.key)
+        change(live, node, "waiting", node.why)
+    if node.state == "waiting":
+        live.paused[node.job.key] = live.now + seconds
+
+
+def release(live: Live, node: Node) -> None:
+    """Let a task that was held back start, unless it waits for a value by now."""
+    del live.paused[node.job.key]
+    if not node.missing:
+        enqueue(live, node, node.why)
 
 
 def coming(live: Live, data: str) -> bool:

@@ -36,6 +36,7 @@ from jupyter_wf.errors import StoreError
 from jupyter_wf.events import Failure
 from jupyter_wf.graph import Code
 from jupyter_wf.records import Record
+from jupyter_wf.requirements import kinds_of
 
 #: Bytes up to which a result travels with the answer.
 SMALL = 64_000
@@ -160,7 +161,7 @@ class Bench:
         except InputLostError as lost:
             return Missing(nonce, attempt.serial, (lost.content,)), ()
         except Exception as error:  # noqa: BLE001 - whatever a store or a decoder raises
-            return Failed(nonce, attempt.serial, failure_of(error, job.code)), ()
+            return _raised(nonce, attempt, error), ()
         names = tuple(output for output, _ in job.outputs)
         try:
             values, seconds, cpu, grown = self._measured(attempt, body, inputs, names, breaker)
@@ -171,9 +172,10 @@ class Bench:
             return Failed(nonce, attempt.serial, failure), ()
         except StoreError as error:
             text = f"{error} Outputs must be values that can be stored."
-            return Failed(nonce, attempt.serial, Failure("StoreError", text, "")), ()
+            kinds = kinds_of(type(error))
+            return Failed(nonce, attempt.serial, Failure("StoreError", text, ""), kinds), ()
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like end a task only
-            return Failed(nonce, attempt.serial, failure_of(error, job.code)), ()
+            return _raised(nonce, attempt, error), ()
         stored = tuple([encoded.stored for encoded in found])
         for encoded in found:
             _freeze(encoded)
@@ -342,6 +344,11 @@ class Hands:
                 break
         if pending:
             self._answer(pending)
+
+
+def _raised(nonce: str, attempt: Attempt, error: BaseException) -> Failed:
+    failure = failure_of(error, attempt.job.code)
+    return Failed(nonce, attempt.serial, failure, kinds_of(type(error)))
 
 
 def _freeze(encoded: Encoded) -> None:

@@ -126,6 +126,27 @@ def parser() -> Parser:
     add("--gpu", type=float, default=0, metavar="F", help="GPUs, fractions allowed")
     add("--memory", default="0", metavar="SIZE", help="memory, as in 4GiB or 500MB")
     add("--retries", type=int, default=0, metavar="N", help="how often to repeat when it fails")
+    add(
+        "--retry-delay",
+        type=float,
+        default=0.1,
+        metavar="S",
+        help="seconds until the first repetition; each further one waits about twice as long",
+    )
+    add(
+        "--retry-on",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help="exceptions after which to repeat, as in ConnectionError,OSError; default: all",
+    )
+    add(
+        "--no-retry-on",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help="exceptions after which not to repeat",
+    )
     add("--timeout", type=float, metavar="S", help="seconds after which an attempt is stopped")
     add("--seed", type=int, metavar="N", help="seed the random numbers; part of what the task is")
     add("--no-cache", action="store_true", help="run even if the result is stored")
@@ -171,6 +192,9 @@ def parse_line(line: str) -> Options:
             retries=found.retries,
             timeout=found.timeout,
             cache=not found.no_cache,
+            retry_delay=found.retry_delay,
+            retry_on=_listed(found.retry_on),
+            no_retry_on=_listed(found.no_retry_on),
         ),
         seed=found.seed,
         wait=found.wait,
@@ -189,10 +213,14 @@ def _not_yet(option: str, remedy: str) -> CaptureError:
     return CaptureError(f"%%task: {option} is not in this release. {remedy} for now.")
 
 
+def _listed(given: Iterable[str]) -> list[str]:
+    return [name.strip() for part in given for name in part.split(",") if name.strip()]
+
+
 def _names(option: str, given: Iterable[str] | None) -> tuple[str, ...] | None:
     if given is None:
         return None
-    names = [name.strip() for part in given for name in part.split(",") if name.strip()]
+    names = _listed(given)
     for name in names:
         if not name.isidentifier():
             raise CaptureError(f"%%task: {option} {name!r} is not a variable's name.")

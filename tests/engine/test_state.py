@@ -153,6 +153,13 @@ def test_a_failure_is_retried_and_then_cancels_what_needs_it() -> None:
     script, jobs = Script(), chain(3, retries=1)
     script(Submit(tuple(jobs), {}), LeaseJoined("l1", "w1"))
     script(Failed("l1", script.serial(jobs[0]), OOPS))
+    assert script.states()["t0"] == "waiting"
+    assert "failed with ValueError: oops; tried again in 0." in script.why(jobs[0])
+    due = script.graph.deadline()
+    assert due is not None
+    script(Tick(), after=due - script.now - 1e-6)
+    assert script.states()["t0"] == "waiting"
+    script(Tick(), after=1e-5)
     assert script.states()["t0"] == "running"
     assert script.graph.tasks[jobs[0].key].number == 2
     script(Failed("l1", script.serial(jobs[0]), OOPS))
@@ -162,6 +169,30 @@ def test_a_failure_is_retried_and_then_cancels_what_needs_it() -> None:
     assert script.why(jobs[2]) == "`t0` failed"
     script(Submit(tuple(jobs), {}))
     assert script.states() == {"t0": "running", "t1": "waiting", "t2": "waiting"}
+
+
+def test_what_may_not_be_retried_is_an_error_at_once() -> None:
+    for kinds, state in ((("OSError",), "waiting"), (("KeyError", "LookupError"), "error")):
+        script, (one,) = Script(), chain(1, retries=3, no_retry_on=("LookupError",))
+        script(Submit((one,), {}), LeaseJoined("l1", "w1"))
+        script(Failed("l1", script.serial(one), OOPS, kinds))
+        assert script.states() == {"t0": state}
+
+
+def test_a_task_that_is_held_back_can_be_cancelled_and_can_lose_its_inputs() -> None:
+    for last in (Cancel, WorkerLost):
+        script, jobs = Script(), chain(2, retries=1)
+        script(Submit(tuple(jobs), {}), LeaseJoined("l1", "w1"))
+        script.finish(jobs[0], "c0")
+        script(Failed("l1", script.serial(jobs[1]), OOPS))
+        if last is Cancel:
+            script(Cancel((jobs[1].key,)))
+            assert script.states()["t1"] == "cancelled"
+        else:
+            script(WorkerLost("w1", "died"))
+            script(Tick(), after=5.0)
+            assert script.states() == {"t0": "ready", "t1": "waiting"}
+        assert script.graph.deadline() is None
 
 
 def test_a_value_lost_before_it_is_durable_is_computed_again() -> None:
@@ -236,6 +267,9 @@ def test_time_is_up() -> None:
         script(Tick(), after=5.01)
         assert script.of(Interrupt)[-1] == Interrupt("w1", "l1", serial)
         script(Failed("l1", serial, Failure("TaskCancelledError", "stopped", "")))
+        if script.states() == {"t0": "waiting"}:
+            script(Tick(), after=1.0)
+            assert script.graph.deadline() == pytest.approx(script.now + 5)
     assert script.states() == {"t0": "error"}
     assert "limit of 5 s" in script.why(one)
 
@@ -421,8 +455,9 @@ def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> No
     for _ in range(500):
         hands = in_hand()
         writing = [*script.graph.live.writing]
-        if not hands and not writing:
+        if not hands and not writing and not script.graph.live.paused:
             break
+        script(Tick(), after=1.0)
         for nonce, serial in hands:
             script(finished(nonce, serial))
         script(*[Durable(serial) for serial in writing])

@@ -41,8 +41,8 @@ def complete(cell: Cell, shell: InteractiveShell, flow: wf.Workflow) -> Callable
     ("text", "replaced", "offered"),
     [
         ("%%task --g|", "--g", ["--gpu"]),
-        ("%%task fit --re|\nx = 1", "--re", ["--retries"]),
-        ("# note\n%%task --no|\nx = 1", "--no", ["--no-cache"]),
+        ("%%task fit --retri|\nx = 1", "--retri", ["--retries"]),
+        ("# note\n%%task --no-c|\nx = 1", "--no-c", ["--no-cache"]),
         ("%%task --gpu 1 --me|mory", "--me", ["--memory"]),
         ("%%task fi|", "fi", ["fit"]),
         ("%%task -i m|", "m", ["mean", "model"]),
@@ -133,11 +133,11 @@ def test_in_a_kernel(kernel: Any) -> None:
     assert "line 3 of this cell" in reply["evalue"]
     assert error_of(messages)["text"].startswith("CaptureError: line 3 of this cell")
 
-    text = "%%task --gpu 1 --re"
+    text = "%%task --gpu 1 --retri"
     kernel.complete(text, len(text))
     found = reply_to(kernel, "complete_reply")
     assert found["matches"] == ["--retries"]
-    assert (found["cursor_start"], found["cursor_end"]) == (text.index("--re"), len(text))
+    assert (found["cursor_start"], found["cursor_end"]) == (text.index("--retri"), len(text))
 
     kernel.inspect("%%task", 3)
     assert "examples:" in str(reply_to(kernel, "inspect_reply")["data"])

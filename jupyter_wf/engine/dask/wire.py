@@ -118,7 +118,7 @@ def answer_out(answer: Stimulus, small: tuple[Encoded, ...]) -> tuple[Any, ...]:
         case Failed():
             failure = answer.failure
             told = (failure.type, failure.message, failure.traceback, failure.lines)
-            return answer.nonce, answer.serial, told
+            return answer.nonce, answer.serial, (told, answer.kinds)
         case Missing():
             return answer.nonce, answer.serial, answer.contents, ()
     raise TypeError(f"{type(answer).__name__} is not an answer.")
@@ -127,7 +127,8 @@ def answer_out(answer: Stimulus, small: tuple[Encoded, ...]) -> tuple[Any, ...]:
 def answer_in(parts: tuple[Any, ...]) -> tuple[Stimulus, list[Encoded]]:
     """Turn such a tuple back into an answer and values."""
     if len(parts) == 3:
-        return Failed(parts[0], parts[1], Failure(*parts[2])), []
+        told, kinds = parts[2]
+        return Failed(parts[0], parts[1], Failure(*told), kinds), []
     if len(parts) == 4:
         return Missing(parts[0], parts[1], parts[2]), []
     nonce, serial, outputs, *rest = parts
