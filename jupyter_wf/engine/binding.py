@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from jupyter_wf.engine.nodes import Live
@@ -11,6 +12,7 @@ from jupyter_wf.engine.transitions import change
 
 #: Bytes of input from which it matters where a task runs.
 HEAVY = 64_000
+SAMPLE = 100
 
 
 def dispatch(live: Live) -> None:
@@ -33,6 +35,19 @@ def dispatch(live: Live) -> None:
     if demand != live.demanded and (demand > len(live.leases) or not demand or not live.demanded):
         live.demanded = demand
         live.instructions.append(Demand(demand))
+
+
+def slots(live: Live, horizon: float) -> int:
+    """Return how many slots would end what is ready within `horizon` seconds, from a sample.
+
+    A task that may take longer, or whose duration nobody knows, is worth a slot of its own.
+    """
+    busy = sum(1 for lease in live.leases.values() if lease.hands)
+    sample = live.ready.sample(SAMPLE)
+    if not sample:
+        return busy
+    seconds = sum(min(_expect(live, key), horizon) for key in sample)
+    return busy + math.ceil(seconds / horizon * len(live.ready) / len(sample))
 
 
 def _expect(live: Live, key: str) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from jupyter_wf.engine.signals import Vector
 from jupyter_wf.graph import Requirements
@@ -147,6 +148,10 @@ class Ready:
     def discard(self, task: str) -> None:
         """Remove a task, if it is here."""
         self._members.discard(task)
+
+    def sample(self, count: int) -> list[str]:
+        """Return at most `count` of the tasks, whichever."""
+        return [*islice(self._members, count)]
 
     def classes(self) -> list[Class]:
         """Return the kinds of need that tasks here have; the first task's first."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyter_wf.engine import answers, asking, leases
-from jupyter_wf.engine.binding import dispatch
+from jupyter_wf.engine.binding import dispatch, slots
 from jupyter_wf.engine.nodes import Live
 from jupyter_wf.engine.reuse import settle
 from jupyter_wf.engine.signals import (
@@ -104,6 +104,10 @@ class LiveGraph:
     def demand(self) -> int:
         """How many tasks could use a slot now."""
         return self.live.demand
+
+    def slots(self, horizon: float) -> int:
+        """Return how many slots would end what is ready within `horizon` seconds."""
+        return slots(self.live, horizon)
 
     def task_of(self, serial: int) -> str | None:
         """Return the task whose current attempt this is, if it is anyone's."""

@@ -6,24 +6,25 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import cloudpickle
-import dask
-from dask.utils import parse_timedelta
 from distributed import Client, Security
-from distributed.core import connect, rpc
+from distributed.core import rpc
 
 from jupyter_wf.encodings import Encoded, encode
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.dask.cluster import embedded
-from jupyter_wf.engine.dask.fair import lease_key
-from jupyter_wf.engine.dask.lease import HERE, LeasePlugin, hold
+from jupyter_wf.engine.dask.contact import failure, find, reach
+from jupyter_wf.engine.dask.fair import key_of
+from jupyter_wf.engine.dask.lease import CAME, HERE, LeasePlugin
 from jupyter_wf.engine.dask.link import SILENT, Link
+from jupyter_wf.engine.dask.pin import TOPIC, pin
+from jupyter_wf.engine.dask.slots import Slots
 from jupyter_wf.engine.dask.wire import answer_in, unpack
 from jupyter_wf.engine.runner import LiveEngine
 from jupyter_wf.engine.signals import (
@@ -51,8 +52,8 @@ LOOK = 1.0
 #: Seconds without a scheduler after which it is held to be lost.
 LOST = 5.0
 IDLE = 10.0
-#: Most seconds for which `start` waits for a scheduler to answer.
-CONNECT = 10.0
+#: Seconds of work that is worth a slot of a worker which is started for it.
+HORIZON = 5.0
 
 
 class DaskEngine(LiveEngine):
@@ -95,11 +96,8 @@ class DaskEngine(LiveEngine):
         self._starter: Thread | None = None
         self._watcher: Any = None
         self._links: dict[str, Link] = {}
-        self._futures: dict[str, Any] = {}
-        self._numbers = 0
-        self._wanted = 0
-        self._capacity = 0
-        self._since = time.monotonic()
+        self._slots: Slots | None = None
+        self._look = asyncio.Event()
 
     # -- starting ------------------------------------------------------------------------------
 
@@ -118,16 +116,14 @@ class DaskEngine(LiveEngine):
             self._connect()
         except Exception as error:
             self.close()
-            raise EngineError(_start_failed(self._target, error)) from error
+            raise EngineError(failure(self._target, error)) from error
 
     def _demand(self, order: Demand) -> None:
-        self._wanted = order.tasks
-        self._since = time.monotonic()
         if self._starter is None:
             self._starter = Thread(target=self._start, name="jupyter-wf-start", daemon=True)
             self._starter.start()
-        elif self._loop is not None and len(self._futures) < min(order.tasks, self._limit):
-            self._loop.call_soon_threadsafe(self._acquire)
+        elif self._slots is not None and self._slots.short(order.tasks):
+            self._loop.call_soon_threadsafe(self._slots.settle)
 
     def _start(self) -> None:
         try:
@@ -137,36 +133,49 @@ class DaskEngine(LiveEngine):
         except Exception as error:
             if not self._closed:
                 logger.debug("The engine did not start.", exc_info=True)
-                self.fail(_start_failed(self._target, error))
+                self.fail(failure(self._target, error))
 
     def _connect(self) -> None:
-        target, security = self._target, self._security
+        target = self._target
         if target is None:
             target = self._cluster = embedded(self._workers)
-        if not isinstance(target, str):
-            # A client of our own, on a loop of our own: others may close theirs at any time.
-            security = security or getattr(target, "security", None)
-            target = getattr(target, "scheduler_address", None) or target.scheduler.address
-        usual = dask.config.get("distributed.comm.timeouts.connect")
-        timeout = min(CONNECT, parse_timedelta(usual, "s"))
-        _reach(target, security or Security(), timeout)
-        client = Client(target, security=security, set_as_default=False)
+        address, security = find(target, self._security)
+        reach(address, security)
+        client = Client(address, security=security, set_as_default=False)
         self._client = client
         client.register_plugin(LeasePlugin())
+        if self._target is not None:
+            try:
+                client.sync(client.scheduler.register_scheduler_plugin, **pin())
+            except ValueError as error:  # it takes no pickles
+                logger.info("The cluster may scale less than it could: %s", error)
 
     def _begin(self) -> None:
         """Look for workers, of which listeners want to hear, and ask them for slots."""
-        self._client.subscribe_topic(f"wf-{self._session}", self._rung)
-        loop = self._client.loop.asyncio_loop
-        self._watcher = asyncio.run_coroutine_threadsafe(self._watch(), loop)
-        self._loop = loop
+        client = self._client
+        own = self._target is None
+        slots = Slots(
+            client,
+            self._session,
+            self._store_url,
+            self._in_demand,
+            most=None if own else self._workers,
+            idle=self._idle,
+            waits=not own,
+        )
+        # The client calls these on its loop.
+        client.subscribe_topic(f"wf-{self._session}", lambda event: self._open(event[1]["worker"]))
+        client.subscribe_topic(CAME, lambda _: self._look.set())
+        if not own:
+            client.subscribe_topic(TOPIC, lambda _: slots.scales())
+            if client.get_events(TOPIC):
+                slots.scales()
+        self._loop = client.loop.asyncio_loop
+        self._watcher = asyncio.run_coroutine_threadsafe(self._watch(slots), self._loop)
+        self._slots = slots
 
-    def _rung(self, event: Any) -> None:
-        # The client calls this on its loop.
-        self._open(event[1]["worker"] if isinstance(event, tuple | list) else event["worker"])
-
-    async def _watch(self) -> None:
-        """Look after the cluster: workers that came, the scheduler, leases that nobody needs."""
+    async def _watch(self, slots: Slots) -> None:
+        """Look after the cluster: the scheduler, workers that came, the slots that they have."""
         lost: float | None = None
         identity: dict[str, Any] = {}
         while not self._closed:
@@ -179,9 +188,8 @@ class DaskEngine(LiveEngine):
                 lost = None
                 for address, about in identity["workers"].items():
                     self._open(address, about)
-                await self._count(identity["workers"].values())
-                self._acquire()
-                self._relax()
+                slots.count(identity["workers"].values())
+                slots.settle()
             else:
                 lost = lost or time.monotonic()
                 if time.monotonic() - lost > LOST or self._client.status == "closed":
@@ -192,50 +200,15 @@ class DaskEngine(LiveEngine):
                     )
                     return
             self._suspect()
-            await asyncio.sleep(LOOK if self._capacity else LOOK / 20)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), LOOK if slots.capacity else LOOK / 20)
+            self._look.clear()
 
-    async def _count(self, workers: Iterable[Mapping[str, Any]]) -> None:
-        """Count the threads of workers that have our plugin."""
-        capacity = sum(about["nthreads"] for about in workers if "wf" in about["resources"])
-        if capacity > self._capacity == 0 and self._futures:
-            # Dask does not look again at what no worker could run when it was submitted.
-            futures, self._futures = [*self._futures.values()], {}
-            await self._client.cancel(futures, asynchronous=True)
-        self._capacity = capacity
-
-    def _acquire(self) -> None:
-        """Ask Dask for as many slots as could be used and are not asked for."""
-        if self._closed or self._broken:
-            return
-        for key in [k for k, future in self._futures.items() if future.done()]:
-            del self._futures[key]
-        limit = self._limit
-        # With no worker yet, one lease is enough to make an adaptive cluster start some.
-        wanted = min(self._wanted, limit or int(self._cluster is None))
-        while len(self._futures) < wanted:
-            self._numbers += 1
-            key = lease_key(self._session, self._numbers)
-            self._futures[key] = self._client.submit(
-                hold,
-                self._session,
-                self._store_url,
-                key=key,
-                resources={"wf": 1},
-                pure=False,
-            )
-
-    def _relax(self) -> None:
-        if self._wanted or self._idle is None or not self._futures:
-            return
-        if time.monotonic() - self._since > self._idle:
-            for link in self._links.values():
-                link.send(("end",))
-
-    @property
-    def _limit(self) -> int:
-        """The most slots to ask for."""
-        own = self._target is None
-        return self._capacity if own or not self._workers else self._workers
+    def _in_demand(self) -> tuple[int, int]:
+        with self._lock:
+            if self._closed or self._broken or self._graph is None:
+                return 0, 0
+            return self._graph.demand, self._graph.slots(HORIZON)
 
     @property
     def _store_url(self) -> str | None:
@@ -299,6 +272,8 @@ class DaskEngine(LiveEngine):
                     stimuli.append(Unstored(*item[1:]))
                 case "joined":
                     offer = Vector(1000 * link.threads, 0, 10**9)
+                    if self._slots is not None:
+                        self._slots.joined(key_of(item[1]))
                     stimuli.append(LeaseJoined(item[1], link.address, link.partition, offer))
                 case "ended":
                     stimuli.append(LeaseEnded(item[1]))
@@ -446,19 +421,8 @@ class DaskEngine(LiveEngine):
         for link in links:
             link.send(("end",))
         await asyncio.gather(*(link.close() for link in links), return_exceptions=True)
-        self._client.unsubscribe_topic(f"wf-{self._session}")
-        self._futures.clear()
-
-
-def _reach(address: str, security: Security, timeout: float) -> None:
-    """Raise unless Dask answers; a `Client` that could not connect complains once more later."""
-
-    async def greet() -> None:
-        comm = await connect(address, timeout, **security.get_connection_args("client"))
-        await comm.close()
-
-    with ThreadPoolExecutor(1) as own:  # the caller's thread may have a loop that runs
-        own.submit(asyncio.run, greet()).result()
+        if self._slots is not None:
+            self._slots.forget()
 
 
 def _end_process(dask_worker: Any) -> None:
@@ -466,21 +430,3 @@ def _end_process(dask_worker: Any) -> None:
     import psutil
 
     psutil.Process(dask_worker.process.pid).kill()
-
-
-def _start_failed(target: Any, error: Exception) -> str:
-    address = target if isinstance(target, str) else getattr(target, "scheduler_address", target)
-    where = "the embedded cluster" if target is None else f"the Dask cluster {address!r}"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return (
-            f"The workers of {where} can't import {error.name!r}. Install it there, in the same "
-            f"version as here, and connect again."
-        )
-    cause = error.__cause__ or error
-    text = f"{type(cause).__name__}: {str(cause)[:500]}"
-    if target is None:
-        return f"{where} did not start ({text}).".capitalize()
-    return (
-        f"No connection to {where} ({text}). Check that its scheduler is up and that its address, "
-        f"like tcp://host:8786, can be reached from here."
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from threading import Lock
+from uuid import uuid4
 
 PREFIX = "wflease-"
 QUANTUM = 0.25
@@ -17,6 +18,22 @@ QUANTUM = 0.25
 def lease_key(session: str, number: int) -> str:
     """Return the Dask key of a lease."""
     return f"{PREFIX}{session}-{number}"
+
+
+def key_of(nonce: str) -> str:
+    """Return the Dask key of the lease that has this nonce: Dask may start one several times.
+
+    Examples
+    --------
+    >>> key_of(new_nonce("wflease-a1-3"))
+    'wflease-a1-3'
+    """
+    return nonce.partition("/")[0]
+
+
+def new_nonce(key: str) -> str:
+    """Return what tells one start of a lease from all others."""
+    return f"{key}/{uuid4().hex[:12]}"
 
 
 def session_of(key: object) -> str | None:

@@ -15,14 +15,13 @@ import time
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
-from uuid import uuid4
 
 import psutil
 from distributed import Status, WorkerPlugin, get_worker
 from distributed.comm import CommClosedError
 
 from jupyter_wf.encodings import Encoded
-from jupyter_wf.engine.dask.fair import FairShare
+from jupyter_wf.engine.dask.fair import FairShare, new_nonce
 from jupyter_wf.engine.dask.memory import LateStore, Memory, find_input
 from jupyter_wf.engine.dask.wire import (
     answer_out,
@@ -40,6 +39,8 @@ from jupyter_wf.engine.writer import Writer
 NAME = "jupyter-wf"
 EVERY = 0.5
 IDLE = 0.05
+#: Where workers that can give leases are announced.
+CAME = "wf-came"
 #: Seconds for which a lease waits for its owner to come, or to be heard again.
 GRACE = 15.0
 #: Seconds after which Python lets another thread run; the default lets the loop wait for 5 ms.
@@ -50,9 +51,10 @@ HERE: set[str] = set()
 MODULES = Modules()
 
 
-def hold(session: str, store: str | None) -> None:
+def hold(session: str, store: str | None, idle: float | None) -> None:
     """Be a lease: the function that an engine submits to Dask."""
-    get_worker().plugins[NAME].hold(session, store)
+    worker = get_worker()
+    worker.plugins[NAME].hold(session, store, idle, worker.get_current_task())
 
 
 class Session:
@@ -185,6 +187,7 @@ class LeasePlugin(WorkerPlugin):
             wf_open=self.open, wf_fetch=self.fetch, wf_tally=self.tally, wf_flush=self.flush
         )
         await worker.set_resources(wf=worker.state.nthreads)
+        worker.log_event(CAME, {"worker": worker.address})
         self._sampler = asyncio.create_task(self._sample())
 
     def teardown(self, worker: Any) -> None:
@@ -206,21 +209,38 @@ class LeasePlugin(WorkerPlugin):
                 found = self.sessions[name] = Session(self.worker, name, late)
             return found
 
-    def hold(self, name: str, store: str | None) -> None:
-        """Sit in a slot and run what comes, until told to end, or others should be let in."""
+    def hold(self, name: str, store: str | None, idle: float | None, key: str) -> None:
+        """Sit in a slot and run what comes, until told to end, or others should be let in.
+
+        Parameters
+        ----------
+        name : str
+            The session.
+        store : str or None
+            URL of the store to commit to.
+        idle : float or None
+            Seconds without work after which to give the slot back; None keeps it.
+        key : str
+            The Dask key of this lease.
+        """
         session = self.session(name, store)
-        nonce = uuid4().hex
+        nonce = new_nonce(key)
         hands = Hands(session.bench, nonce, session.answer)
         session.hands[nonce] = hands
         self.share.enter(name)
-        began = last = time.monotonic()
+        began = last = active = time.monotonic()
+        newest = hands.since
 
         def over() -> bool:
-            nonlocal last
+            nonlocal last, active, newest
             now = time.monotonic()
             self.share.charge(name, now - last)
             last = now
             if session.gone or now - session.heard > GRACE:
+                return True
+            if hands.since != newest:
+                newest, active = hands.since, now
+            elif idle is not None and now - active > idle:
                 return True
             state = self.worker.state
             if not state.constrained and not state.ready:
