@@ -14,11 +14,11 @@ def machines(*offers: Vector, partition: str | None = None) -> list[Machine]:
 
 
 def packed(
-    tasks, leases, seconds=UNKNOWN, need=ONE, partition=None, weigh=lambda task: {}, priorities={}
+    tasks, leases, seconds=UNKNOWN, need=ONE, partition=None, weigh=lambda task: {}, priorities=None
 ):
     ready, bound = Ready(), {}
     for order, task in enumerate(tasks):
-        ready.add((-priorities.get(task, 0), order), task, (partition, need))
+        ready.add((-(priorities or {}).get(task, 0), order), task, (partition, need))
     serials = iter(range(10**6))
 
     def bind(task, lease, expected, vector) -> None:
