@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -446,6 +447,15 @@ class Workflow:
         if self._store is not None:
             self._store.close()
         atexit.unregister(self.close)
+
+    @contextmanager
+    def active(self) -> Iterator[Self]:
+        """Have calls of task functions go to this workflow for a while, and leave it open."""
+        token = _current.set(self)
+        try:
+            yield self
+        finally:
+            _current.reset(token)
 
     def __enter__(self) -> Self:
         self._tokens.append(_current.set(self))

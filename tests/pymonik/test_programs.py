@@ -1,0 +1,117 @@
+"""PymoniK programs with only their import changed, as processes beside a cluster of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ADD = """
+from jupyter_wf.pymonik import Pymonik, Task
+
+if __name__ == "__main__":
+    with Pymonik(endpoint="localhost:5001", partition="pymonik"):
+        my_task = Task(lambda a, b: a+b, func_name="add")
+        result = my_task.invoke(1, 2).wait().get()
+        print(f"Result of add task: {result}") # 3
+"""
+
+ESTIMATE_PI = """
+import random
+from jupyter_wf.pymonik import Pymonik, task
+
+@task
+def estimate_pi_partial(num_samples: int) -> tuple[int, int]:
+    points_in_circle = 0
+    for _ in range(num_samples):
+        x, y = random.random(), random.random()
+        if x*x + y*y <= 1.0:
+            points_in_circle += 1
+    return (points_in_circle, num_samples)
+
+@task
+def sum_results(x):
+    total_points_in_circle = sum(res[0] for res in x)
+    total_samples = sum(res[1] for res in x)
+    return 4.0 * total_points_in_circle / total_samples
+
+if __name__ == "__main__":
+    num_tasks = 100
+    samples_per_task = 200
+    with Pymonik():
+        results = estimate_pi_partial.map_invoke([(samples_per_task,) for _ in range(num_tasks)])
+        final_result = sum_results.invoke(results)
+        print(final_result.wait().get(), len(set(results.wait().get())))
+"""
+
+FILES = """
+from pathlib import Path
+from jupyter_wf.pymonik import Materialize, Pymonik, materialize, task
+
+@task
+def count(dataset: Materialize):
+    found = Path(dataset.worker_path)
+    return sorted(str(p.relative_to(found)) for p in found.rglob("*") if p.is_file())
+
+@task(require_context=True)
+def first_line(ctx, config: Materialize, note: str):
+    ctx.logger.info(f"Reading {config.worker_path}", note=note)
+    return Path(config.worker_path).read_text().splitlines()[0]
+
+if __name__ == "__main__":
+    data = Path("data") / "deep"
+    data.mkdir(parents=True)
+    (data / "a.txt").write_text("a")
+    (Path("data") / "b.txt").write_text("b")
+    (Path("data") / "config").write_text("debug=true\\nrest")
+    with Pymonik(endpoint="localhost:5001") as pk:
+        folder = pk.upload_materialize(materialize("data", Path("put/data").resolve()))
+        config = materialize("data/config", Path("put/config").resolve())
+        config = pk.upload_materialize(config, force_upload=True)
+        print(count.invoke(folder).wait().get())
+        print(first_line.invoke(config, "x").wait().get())
+"""
+
+OBJECTS = """
+import pickle
+from jupyter_wf.pymonik import Pymonik, PymonikContext, task
+
+@task(require_context=True)
+def check(ctx: PymonikContext, result_id: str):
+    before = ctx.object_exists_locally(result_id)
+    found = ctx.retrieve_object(result_id)
+    size = len(ctx.retrieve_object(result_id, auto_unpickle=False))
+    with open(ctx.get_object_path(result_id), "rb") as copy:
+        same = pickle.load(copy) == found
+    again = ctx.retrieve_object(result_id, force_retrieve=True) == found
+    return found, before, same, again, size > 0, ctx.retrieve_object("unknown")
+
+if __name__ == "__main__":
+    with Pymonik("localhost:5001") as pk:
+        handle = pk.put({"deep": [1, 2, 3]}, "my_obj").wait()
+        print(check.invoke(handle.result_id).wait().get())
+"""
+
+
+def test_a_lambda_is_a_task(run: Callable[..., str]) -> None:
+    assert run(ADD) == "Result of add task: 3\n"
+
+
+def test_equal_calls_are_calls_of_their_own(run: Callable[..., str], endpoint: str) -> None:
+    estimate, different = run(ESTIMATE_PI, DASK_SCHEDULER_ADDRESS=f"tcp://{endpoint}").split()
+    assert 2.9 < float(estimate) < 3.4
+    assert int(different) > 10
+
+
+def test_files_are_where_tasks_look_for_them(run: Callable[..., str], tmp_path: Path) -> None:
+    assert run(FILES).splitlines() == ["['b.txt', 'config', 'deep/a.txt']", "debug=true"]
+    put = tmp_path / "put"
+    assert (put / "data" / "deep" / "a.txt").stat().st_mode & 0o222 == 0
+    assert sorted(path.name for path in put.iterdir()) == ["config", "data"]
+
+
+def test_values_are_retrieved_by_their_ids(run: Callable[..., str]) -> None:
+    assert run(OBJECTS) == "({'deep': [1, 2, 3]}, False, True, True, True, None)\n"
