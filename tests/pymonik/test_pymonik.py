@@ -49,8 +49,10 @@ def told(ctx: PymonikContext) -> TaskOptions:
         ("Task.map_invoke", "self args_list pymonik delegate task_options kwargs"),
         (
             "Pymonik",
-            "endpoint partition environment is_worker batch_size task_options "
-            "disable_events_client polling_interval polling_batch_size local_session store",
+            (
+                "endpoint partition environment is_worker batch_size task_options "
+                "disable_events_client polling_interval polling_batch_size local_session store"
+            ),
         ),
         ("Pymonik.put", "self obj name"),
         ("Pymonik.put_many", "self objects names"),
@@ -61,8 +63,10 @@ def told(ctx: PymonikContext) -> TaskOptions:
         ("Pymonik.is_worker", "self"),
         (
             "task",
-            "_func require_context function_name task_options partition max_duration priority "
-            "max_retries",
+            (
+                "_func require_context function_name task_options partition max_duration priority "
+                "max_retries"
+            ),
         ),
         ("ResultHandle", "result_id session_id pymonik_instance"),
         ("ResultHandle.wait", "self"),
@@ -276,13 +280,14 @@ def test_two_sessions_at_once_and_one_after_another() -> None:
         assert add.invoke(2, 2).get() == 4
 
 
-def test_an_error_in_the_session_cancels_it(tmp_path: Path) -> None:
-    with (
-        pytest.raises(ZeroDivisionError),
-        Pymonik(local_session=True),
-    ):
-        Task(lambda: [0 for _ in iter(int, 1)], func_name="endless").invoke()
-        raise ZeroDivisionError
+def test_an_error_in_the_session_cancels_it() -> None:
+    def program() -> None:
+        with Pymonik(local_session=True):
+            Task(lambda: [0 for _ in iter(int, 1)], func_name="endless").invoke()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        program()
 
 
 def test_put_takes_names_that_are_taken(session: Pymonik) -> None:
