@@ -46,7 +46,7 @@ def lost(live: Live, news: WorkerLost) -> None:
     live.condemned.discard(news.worker)
     for nonce in sorted(machine.leases) if machine else ():
         _take_back(live, live.leases.pop(nonce), news.why, blame=blame)
-    losing(live, live.values.worker_lost(news.worker), news.why)
+    losing(live, live.values.worker_lost(news.worker), news.why, look=True)
 
 
 def suspect(live: Live, news: Suspect) -> None:
@@ -70,7 +70,7 @@ def _take_back(live: Live, lease: Lease, why: str, *, blame: bool) -> None:
         elif blame and place == 0 and died(live, node, why):
             continue
         else:
-            again(live, node, why)
+            again(live, node, why, look=True)
 
 
 # -- time ------------------------------------------------------------------------------------------

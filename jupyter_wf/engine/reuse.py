@@ -28,13 +28,15 @@ def settle(live: Live) -> None:
             [(slot, data[key].content or "") for slot, key in job.inputs],
         )
         if not (job.requirements.cache and _cut_off(live, node)):
-            enqueue(live, node, "")
+            # A task that starts anew says why.
+            enqueue(live, node, node.why if node.number else "")
 
 
 def _cut_off(live: Live, node: Node) -> bool:
     """End a task early if the same code has read the same values before."""
     job, contents = node.job, live.values.contents
     twin, found = live.tasks.get(live.recipes.get(node.recipe, "")), {}
+    record: Record | None = None
     if twin is not None:
         found = {o: s for (o, _), s in zip(twin.job.outputs, twin.outputs, strict=True)}
         if not all(s.id in contents and contents[s.id].durable for s in found.values()):
@@ -51,6 +53,13 @@ def _cut_off(live: Live, node: Node) -> bool:
         datum = live.values.datum(key)
         live.values.attach(datum, stored.id, stored.nbytes, durable=twin is None)
         provide(live, datum)
+    if record is not None and record.key == job.key and node.number:
+        live.events.append(
+            TaskComputed(live.now, job.key, record.worker, node.number, record.seconds, named)
+        )
+        node.worker = record.worker
+        done(live, node, "stored", "committed before its worker was lost")
+        return True
     why = "same code read the same values"
     if all(contents[stored.id].durable for stored in node.outputs):
         inputs = tuple((s, d, live.values.data[d].content or "") for s, d in job.inputs)

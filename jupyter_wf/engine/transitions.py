@@ -52,8 +52,11 @@ def wait_for(live: Live, node: Node, data: str) -> None:
             change(live, node, "waiting", "a value it reads is computed again")
 
 
-def again(live: Live, node: Node, why: str) -> None:
-    """Let a task that was under way start anew."""
+def again(live: Live, node: Node, why: str, *, look: bool = False) -> None:
+    """Let a task that was under way start anew.
+
+    With `look`, what a lost worker may have committed without being able to say so is looked for.
+    """
     node.overdue = False
     node.missing = {
         data
@@ -65,6 +68,9 @@ def again(live: Live, node: Node, why: str) -> None:
         fall(live, node, "cancelled", blame(None, gone[0]))
     elif node.missing:
         change(live, node, "waiting", why)
+    elif look:
+        change(live, node, "waiting", why)
+        live.unsettled.append(node.job.key)
     else:
         enqueue(live, node, why)
 
@@ -102,8 +108,8 @@ def blame(maker: Node | None, data: str) -> str:
     return f"`{maker.job.name}` failed"
 
 
-def losing(live: Live, lost: list[Datum], why: str) -> None:
-    """Have lost values computed again."""
+def losing(live: Live, lost: list[Datum], why: str, *, look: bool = False) -> None:
+    """Have lost values computed again; `look` as in `again`."""
     revived: list[Node] = []
     for datum in lost:
         maker = live.tasks.get(datum.producer) if datum.producer else None
@@ -125,7 +131,7 @@ def losing(live: Live, lost: list[Datum], why: str) -> None:
                 live.values.remove(datum)
     for node in revived:
         if node.state == "waiting":
-            again(live, node, why)
+            again(live, node, why, look=look)
 
 
 def provide(live: Live, datum: Datum) -> None:

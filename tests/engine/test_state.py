@@ -223,6 +223,24 @@ def test_a_durable_value_is_loaded_and_not_computed_again() -> None:
     assert source == ("c0", 1, (), True)
 
 
+def test_what_a_lost_worker_committed_unheard_is_not_computed_again() -> None:
+    held: dict[str, Record] = {}
+    script, jobs = Script(LiveGraph(held.get)), chain(3)
+    script(Submit(tuple(jobs), {}), LeaseJoined("l1", "w1"))
+    script.finish(jobs[0], "c0")
+    for job, content in zip(jobs, ("c0", "c1"), strict=False):
+        # One answered before it was written, the other was written before it could answer.
+        recipe = script.graph.tasks[job.key].recipe
+        outputs = (("x", Stored(content, "json", 1)),)
+        held[recipe] = Record(job.key, recipe, job.name, (), (), outputs)
+    script(WorkerLost("w1", "w1 died"))
+    assert script.states() == {"t0": "stored", "t1": "stored", "t2": "ready"}
+    assert not script.of(Remember)
+    script(LeaseJoined("l2", "w2"))
+    (attempt,) = script.of(HandOver)[-1].attempts
+    assert attempt.sources[0] == ("c1", 1, (), True)
+
+
 def test_a_task_under_which_workers_die_is_given_up() -> None:
     script, (one,) = Script(), chain(1)
     script(Submit((one,), {}))

@@ -9,20 +9,19 @@ from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
 from threading import Thread
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
-import cloudpickle
 from distributed import Client, Security
-from distributed.core import rpc
 
 from jupyter_wf.encodings import Encoded, encode
 from jupyter_wf.engine.abc import Store
+from jupyter_wf.engine.dask import health
 from jupyter_wf.engine.dask.cluster import embedded
 from jupyter_wf.engine.dask.contact import failure, find, reach
 from jupyter_wf.engine.dask.fair import key_of
 from jupyter_wf.engine.dask.lease import CAME, HERE, LeasePlugin
-from jupyter_wf.engine.dask.link import SILENT, Link
+from jupyter_wf.engine.dask.link import Link
 from jupyter_wf.engine.dask.pin import TOPIC, pin
 from jupyter_wf.engine.dask.slots import Slots
 from jupyter_wf.engine.dask.wire import answer_in, unpack
@@ -50,7 +49,9 @@ from jupyter_wf.events import TaskLog, TaskProgress, WorkerChanged, WorkerSample
 logger = logging.getLogger("jupyter_wf.engine")
 LOOK = 1.0
 #: Seconds without a scheduler after which it is held to be lost.
-LOST = 5.0
+LOST = 3.0
+#: Seconds without a word after which a worker is suspected, and its nanny is asked.
+SILENT = 3.0
 IDLE = 10.0
 #: Seconds of work that is worth a slot of a worker which is started for it.
 HORIZON = 5.0
@@ -72,6 +73,10 @@ class DaskEngine(LiveEngine):
     idle : float or None
         Seconds without work after which slots are given back; None keeps them, which is the
         default where the cluster is our own.
+    silent : float
+        Seconds without a word after which a worker is handed nothing more, and its nanny is asked.
+        One that is stopped, or whose nanny does not answer within as long again, is given up: what
+        it had is done elsewhere, and what it says later is not heard.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class DaskEngine(LiveEngine):
         *,
         security: Security | None = None,
         idle: float | None = IDLE,
+        silent: float = SILENT,
         keep: int = KEEP,
     ) -> None:
         super().__init__(keep)
@@ -88,6 +94,7 @@ class DaskEngine(LiveEngine):
         self._workers = workers
         self._security = security
         self._idle = idle if target is not None else None
+        self._silent = silent
         self._session = uuid4().hex[:12]
         HERE.add(self._session)
         self._cluster: Any = None
@@ -96,6 +103,8 @@ class DaskEngine(LiveEngine):
         self._starter: Thread | None = None
         self._watcher: Any = None
         self._links: dict[str, Link] = {}
+        self._seen: dict[str, float] = {}
+        self._away: dict[str, float] = {}
         self._slots: Slots | None = None
         self._look = asyncio.Event()
 
@@ -171,14 +180,24 @@ class DaskEngine(LiveEngine):
             if client.get_events(TOPIC):
                 slots.scales()
         self._loop = client.loop.asyncio_loop
-        self._watcher = asyncio.run_coroutine_threadsafe(self._watch(slots), self._loop)
+        self._watcher = asyncio.run_coroutine_threadsafe(self._look_after(slots), self._loop)
         self._slots = slots
+
+    async def _look_after(self, slots: Slots) -> None:
+        connection = self._client.security.get_connection_args("client")
+        vigil = health.Vigil(self._links, self._silent, connection, self._suspect)
+        keeping = asyncio.create_task(vigil.keep())
+        try:
+            await self._watch(slots)
+        finally:
+            keeping.cancel()
 
     async def _watch(self, slots: Slots) -> None:
         """Look after the cluster: the scheduler, workers that came, the slots that they have."""
         lost: float | None = None
         identity: dict[str, Any] = {}
         while not self._closed:
+            asked = time.monotonic()
             try:
                 identity = await asyncio.wait_for(self._client.scheduler.identity(), LOST)
                 running = self._client.status == "running"
@@ -186,12 +205,17 @@ class DaskEngine(LiveEngine):
                 running = False
             if running:
                 lost = None
+                self._away = {a: at for a, at in self._away.items() if a in identity["workers"]}
                 for address, about in identity["workers"].items():
-                    self._open(address, about)
+                    self._seen[address] = about["last_seen"]
+                    # One that was given up is tried again when Dask has heard of it.
+                    if self._away.get(address) != about["last_seen"]:
+                        self._away.pop(address, None)
+                        self._open(address, about)
                 slots.count(identity["workers"].values())
                 slots.settle()
             else:
-                lost = lost or time.monotonic()
+                lost = lost or asked
                 if time.monotonic() - lost > LOST or self._client.status == "closed":
                     where = getattr(self._client.scheduler, "address", "")
                     self.fail(
@@ -199,7 +223,6 @@ class DaskEngine(LiveEngine):
                         f"stored are safe; connect to another cluster and run again."
                     )
                     return
-            self._suspect()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), LOOK if slots.capacity else LOOK / 20)
             self._look.clear()
@@ -225,7 +248,7 @@ class DaskEngine(LiveEngine):
         if about is not None and link.name == address:
             link.name, link.nanny = str(about["name"]), about["nanny"]
             link.threads = about["nthreads"]
-            self.publish(WorkerChanged(time.time(), address, "joined", link.name, link.threads))
+            self._tell_of(link, "joined")
 
     async def _keep_open(self, link: Link) -> None:
         connection = self._client.security.get_connection_args("client")
@@ -233,30 +256,27 @@ class DaskEngine(LiveEngine):
         self._links.pop(link.address, None)
         if self._closed:
             return
+        self._away[link.address] = self._seen.get(link.address, 0.0)
+        if self._store is not None:
+            # What it committed, though it could not say so any more, need not run again.
+            await asyncio.to_thread(self._store.refresh)
         why = f"worker {link.name} was lost: {why}"
         self.publish(WorkerChanged(time.time(), link.address, "left", link.name, why=why))
         self._feed(WorkerLost(link.address, why))
 
-    def _suspect(self) -> None:
-        for link in self._links.values():
-            silent = time.monotonic() - link.last > SILENT
-            if silent and not link.suspect:
-                link.suspect = True
-                why = f"not heard for {SILENT:g} s: busy in code that holds the GIL, or stopped"
-                self.publish(
-                    WorkerChanged(
-                        time.time(), link.address, "suspect", link.name, link.threads, why
-                    )
-                )
-                self._feed(Suspect(link.address, silent=True))
+    def _suspect(self, link: Link) -> None:
+        self._tell_of(link, "suspect", f"not heard for {self._silent:g} s")
+        self._feed(Suspect(link.address, silent=True))
+
+    def _tell_of(self, link: Link, state: Literal["joined", "suspect"], why: str = "") -> None:
+        now = time.time()
+        self.publish(WorkerChanged(now, link.address, state, link.name, link.threads, why))
 
     def _heard(self, link: Link, items: list[tuple[Any, ...]]) -> None:
         stimuli: list[Stimulus] = []
         if link.suspect:
             link.suspect = False
-            self.publish(
-                WorkerChanged(time.time(), link.address, "joined", link.name, link.threads)
-            )
+            self._tell_of(link, "joined")
             stimuli.append(Suspect(link.address, silent=False))
         near: list[Encoded] = []
         for item in items:
@@ -350,8 +370,7 @@ class DaskEngine(LiveEngine):
         except (TimeoutError, OSError):
             logger.debug("%s does not answer, and is ended as it is.", link.name)
         connection = self._client.security.get_connection_args("client")
-        async with rpc(link.nanny, connection_args=connection) as nanny:
-            await nanny.run(function=cloudpickle.dumps(_end_process), wait=True)
+        await health.end(link.nanny, connection)
 
     def _recall(self, order: Recall) -> None:
         link = self._links.get(order.worker)
@@ -423,10 +442,3 @@ class DaskEngine(LiveEngine):
         await asyncio.gather(*(link.close() for link in links), return_exceptions=True)
         if self._slots is not None:
             self._slots.forget()
-
-
-def _end_process(dask_worker: Any) -> None:
-    """Kill the worker of a nanny, which then starts another; runs in the nanny."""
-    import psutil
-
-    psutil.Process(dask_worker.process.pid).kill()

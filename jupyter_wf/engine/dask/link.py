@@ -16,8 +16,6 @@ from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.dask.wire import attempt_out, code_id, encoded_out, pack, unpack
 from jupyter_wf.engine.signals import HandOver
 
-#: Seconds of silence after which a worker is suspected; a task that holds the GIL looks the same.
-SILENT = 3.0
 #: Seconds for which orders may wait for each other, in a burst.
 GATHER = 1e-3
 BURST = 8
@@ -47,6 +45,7 @@ class Link:
         self.threads = 1
         self.partition: str | None = None
         self.suspect = False
+        self.why = "its process ended"
         self.last = time.monotonic()
         self._loop = loop
         self._heard = heard
@@ -94,10 +93,16 @@ class Link:
                 self.last = time.monotonic()
                 self._heard(self, items)
         except (CommClosedError, OSError):
-            return "its process ended"
+            return self.why
         finally:
             sender.cancel()
             comm.abort()
+
+    def abort(self, why: str) -> None:
+        """Give a worker up: whatever it still says is not heard."""
+        self.why = why
+        if self._comm is not None:
+            self._comm.abort()
 
     async def close(self) -> None:
         """Send what is waiting, then close the stream."""
