@@ -212,7 +212,9 @@ class DaskEngine(LiveEngine):
                     if self._away.get(address) != about["last_seen"]:
                         self._away.pop(address, None)
                         self._open(address, about)
-                slots.count(identity["workers"].values())
+                left = {a: w for a, w in identity["workers"].items() if a not in self._away}
+                slots.ask_only([*left] if self._away else None)
+                slots.count(left.values())
                 slots.settle()
             else:
                 lost = lost or asked
@@ -245,7 +247,8 @@ class DaskEngine(LiveEngine):
         if link is None:
             link = self._links[address] = Link(address, self._client.loop.asyncio_loop, self._heard)
             asyncio.ensure_future(self._keep_open(link))  # noqa: RUF006 - the link is kept
-        if about is not None and link.name == address:
+        if about is not None and not link.known:
+            link.known = True
             link.name, link.nanny = str(about["name"]), about["nanny"]
             link.threads = about["nthreads"]
             self._tell_of(link, "joined")
@@ -257,6 +260,9 @@ class DaskEngine(LiveEngine):
         if self._closed:
             return
         self._away[link.address] = self._seen.get(link.address, 0.0)
+        if link.given_up and self._slots is not None:
+            self._slots.lost(link.leases)
+            self._look.set()
         if self._store is not None:
             # What it committed, though it could not say so any more, need not run again.
             await asyncio.to_thread(self._store.refresh)
@@ -295,7 +301,9 @@ class DaskEngine(LiveEngine):
                     if self._slots is not None:
                         self._slots.joined(key_of(item[1]))
                     stimuli.append(LeaseJoined(item[1], link.address, link.partition, offer))
+                    link.leases.add(key_of(item[1]))
                 case "ended":
+                    link.leases.discard(key_of(item[1]))
                     stimuli.append(LeaseEnded(item[1]))
                 case "unrun":
                     stimuli.append(Unrun(*item[1:]))

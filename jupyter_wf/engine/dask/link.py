@@ -41,11 +41,14 @@ class Link:
     ) -> None:
         self.address = address
         self.name = address
+        self.known = False
+        self.leases: set[str] = set()
         self.nanny: str | None = None
         self.threads = 1
         self.partition: str | None = None
         self.suspect = False
-        self.why = "its process ended"
+        self.given_up = False
+        self._why = "its process ended"
         self.last = time.monotonic()
         self._loop = loop
         self._heard = heard
@@ -93,14 +96,14 @@ class Link:
                 self.last = time.monotonic()
                 self._heard(self, items)
         except (CommClosedError, OSError):
-            return self.why
+            return self._why
         finally:
             sender.cancel()
             comm.abort()
 
     def abort(self, why: str) -> None:
         """Give a worker up: whatever it still says is not heard."""
-        self.why = why
+        self.given_up, self._why = True, why
         if self._comm is not None:
             self._comm.abort()
 

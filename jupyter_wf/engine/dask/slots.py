@@ -50,6 +50,7 @@ class Slots:
     ) -> None:
         self.capacity = 0
         self._grows = False
+        self._only: list[str] | None = None
         self._client = client
         self._arguments = (session, store, idle)
         self._demand = demand
@@ -83,6 +84,17 @@ class Slots:
             self._withdraw(len(self._waiting))
         self.capacity = capacity
 
+    def lost(self, keys: Iterable[str]) -> None:
+        """Take leases for lost whose worker was given up, which Dask need not know yet."""
+        for key in keys:
+            self._held.pop(key, None)
+
+    def ask_only(self, workers: list[str] | None) -> None:
+        """Ask these workers alone, as others that Dask believes in were given up; None: all."""
+        if workers != self._only:
+            self._only = workers
+            self._withdraw(len(self._waiting))
+
     def scales(self) -> None:
         """Note that workers are started for leases that wait for a slot."""
         self._grows = True
@@ -101,7 +113,7 @@ class Slots:
         missing = self._wanted() - len(self._held) - len(self._waiting)
         if missing < 0:
             self._withdraw(min(-missing, len(self._waiting)))
-        for _ in range(missing):
+        for _ in range(0 if self._only == [] else missing):
             self._ask()
 
     def forget(self) -> None:
@@ -113,7 +125,12 @@ class Slots:
         self._numbers += 1
         key = lease_key(self._arguments[0], self._numbers)
         self._waiting[key] = self._client.submit(
-            hold, *self._arguments, key=key, resources={"wf": 1}, pure=False
+            hold,
+            *self._arguments,
+            key=key,
+            resources={"wf": 1},
+            workers=self._only,
+            pure=False,
         )
 
     def _withdraw(self, count: int) -> None:

@@ -1,0 +1,78 @@
+"""Schedulers and workers of Dask as processes of their own, started by its command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from jupyter_wf.engine.testing import wait_for_file
+
+Process = subprocess.Popen[Any]
+
+
+def _start(program: str, *arguments: str, before: Sequence[str] = ()) -> Process:
+    command = [*before, sys.executable, "-m", f"distributed.cli.{program}", *arguments]
+    path = os.pathsep.join(sys.path)
+    return subprocess.Popen(
+        command, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path}
+    )
+
+
+@contextmanager
+def scheduler(folder: Path, host: str = "127.0.0.1") -> Iterator[tuple[str, Process]]:
+    """Start a scheduler; give its address, and its process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "scheduler.json"
+    file.unlink(missing_ok=True)
+    process = _start(
+        "dask_scheduler", "--no-dashboard", "--port", "0", "--host", host, "--scheduler-file",
+        str(file),
+    )  # fmt: skip
+    try:
+        wait_for_file(file)
+        yield json.loads(file.read_text())["address"], process
+    finally:
+        end(process)
+
+
+@contextmanager
+def worker(
+    address: str, *options: str, host: str = "127.0.0.1", before: Sequence[str] = ()
+) -> Iterator[Process]:
+    """Start a nanny with a worker of one thread; give the nanny's process.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler.
+    *options : str
+        More for Dask's command line.
+    host : str
+        Where to listen.
+    before : sequence of str
+        What the command is started with, such as ``("ip", "netns", "exec", name)``.
+    """
+    arguments = (address, "--nthreads", "1", "--no-dashboard", "--host", host, *options)
+    process = _start("dask_worker", *arguments, before=before)
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: Process) -> None:
+    """Kill a process and all that it started."""
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
+    process.wait()
