@@ -6,12 +6,23 @@ import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from jupyter_wf.errors import WorkflowError
 
 
 def _nowhere(done: float, total: float, note: str) -> None:
     """Take the progress of a task that nobody watches."""
+
+
+class Spawner(Protocol):
+    """Takes the tasks that a running task adds; handles belong to it."""
+
+    def append(self, task: Any, key: str, inputs: tuple[tuple[str, str], ...]) -> None:
+        """Add a task of this key, which reads (slot, key of the data)."""
+
+    def give(self, value: Any) -> str:
+        """Keep a value for tasks that will read it; return the name of its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +39,15 @@ class TaskContext:
         The partition it was asked to run in.
     report : callable
         Takes (done, total, note); called by `progress`.
+    family : Spawner or None
+        What `invoke` adds tasks to.
     """
 
     name: str
     attempt: int = 1
     partition: str | None = None
     report: Callable[[float, float, str], None] = field(default=_nowhere, repr=False)
+    family: Spawner | None = field(default=None, repr=False)
 
     @property
     def logger(self) -> logging.Logger:

@@ -41,6 +41,15 @@ class TaskChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TasksSpawned:
+    """A running task added tasks, pairs (key, name), to the graph."""
+
+    time: float
+    parent: str
+    tasks: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TaskComputed:
     """An attempt was accepted: its values exist in memory, and are being written.
 
@@ -147,6 +156,7 @@ class RunChanged:
 
 Event = (
     TaskChanged
+    | TasksSpawned
     | TaskComputed
     | TaskCached
     | TaskFailed

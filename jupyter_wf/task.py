@@ -18,6 +18,8 @@ from jupyter_wf.requirements import Kinds, requirements
 from jupyter_wf.workflow import current
 
 RESULT = "result"
+#: Bytes from which an array that a running task passes on is data of its own, and not copied.
+LARGE = 64_000
 #: Types of arguments whose representation is their identity.
 PLAIN = frozenset({int, float, str, bool, type(None), Slot})
 
@@ -38,44 +40,74 @@ class TaskFunction:
         self.outputs = outputs
         self._function = function
         self._code = FunctionCode(function)
-        self._signature = inspect.signature(function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function here and now."""
         return self._function(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_signature"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # In this order pickle can rebuild functions that invoke each other, or themselves.
+        vars(self).update(state)
+
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(self._function)
 
     @property
     def code(self) -> Code:
         """What it does, fingerprinted with all that it uses."""
         return self._code()
 
-    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+    def invoke(self, *args: Any, delegate: bool = False, **kwargs: Any) -> Any:
         """Add a call to the active workflow, start it, and return at once.
+
+        Inside a running task the call becomes a task of its own too, which starts when that one has
+        returned, or waits for it. The running task may return its handle, and so hand on the
+        production of its output.
 
         Parameters
         ----------
         *args, **kwargs
             Arguments of the function. A `DataHandle` among them, or in a list, tuple or dict
             among them, is an edge of the graph; anything else is part of what the task is.
+        delegate : bool
+            Say that the handle is returned by the running task, in whose place this one makes the
+            output.
 
         Returns
         -------
         DataHandle, or a tuple of them if the task has several outputs.
         """
-        if running.get(None) is not None:
-            raise WorkflowError(
-                f"{self.name}.invoke() was called inside a running task; tasks that submit "
-                f"tasks are not in this release. Call the plain function: {self.name}(...)."
-            )
+        context = running.get(None)
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise CaptureError(f"{self.name}.invoke(): {error}.") from None
-        flow = current()
+        if context is None:
+            if delegate:
+                raise WorkflowError(
+                    f"{self.name}.invoke(..., delegate=True) hands on the output of a running "
+                    f"task, and none runs here. Leave delegate out."
+                )
+            flow = current()
+            owner: Any = flow.values
+            append, give = flow.append, None
+        elif context.family is None:
+            raise WorkflowError(f"{context.name} can't invoke {self.name}: it has no workflow.")
+        else:
+            owner = context.family
+            append = owner.append
+
+            def give(value: Any) -> DataHandle:
+                return DataHandle(owner, owner.give(value))
+
         inputs: list[tuple[str, DataHandle]] = []
-        arguments = _with_slots((args, dict(sorted(kwargs.items()))), inputs)
+        arguments = _with_slots((args, dict(sorted(kwargs.items()))), inputs, give)
         for _, handle in inputs:
-            if handle.owner is not flow.values:
+            if handle.owner is not owner:
                 raise CaptureError(
                     f"{handle.name!r} belongs to another workflow. Pass its value: .get()."
                 )
@@ -96,8 +128,8 @@ class TaskFunction:
             call,
             self.requirements,
         )
-        flow.append(task, key, keys)
-        handles = tuple(DataHandle(flow.values, data) for _, data in outputs)
+        append(task, key, keys)
+        handles = tuple(DataHandle(owner, data) for _, data in outputs)
         return handles[0] if len(handles) == 1 else handles
 
     def _digest(self, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> str:
@@ -111,9 +143,9 @@ class TaskFunction:
                 value_digest(value, name=name, user=f"{self.name}.invoke()")
             raise
 
-    def map_invoke(self, calls: Iterable[Sequence[Any]]) -> list[Any]:
+    def map_invoke(self, calls: Iterable[Sequence[Any]], *, delegate: bool = False) -> list[Any]:
         """Invoke once for each tuple of positional arguments; return the handles in their order."""
-        return [self.invoke(*args) for args in calls]
+        return [self.invoke(*args, delegate=delegate) for args in calls]
 
     def __repr__(self) -> str:
         return f"<task {self.name}{self._signature}>"
@@ -209,17 +241,27 @@ def _check(function: Any) -> None:
         )
 
 
-def _with_slots(value: Any, inputs: list[tuple[str, DataHandle]]) -> Any:
-    """Replace every handle in `value` by a `Slot`, and append it to `inputs`."""
+def _with_slots(
+    value: Any,
+    inputs: list[tuple[str, DataHandle]],
+    give: Callable[[Any], DataHandle] | None,
+) -> Any:
+    """Replace every handle in `value` by a `Slot`, and append it to `inputs`.
+
+    Large arrays are given to `give`, if there is one, and are edges as well.
+    """
     kind = type(value)
+    if give is not None and getattr(value, "nbytes", 0) >= LARGE and hasattr(value, "__array__"):
+        value = give(value)
+        kind = DataHandle
     if kind is DataHandle:
         slot = f"in{len(inputs)}"
         inputs.append((slot, value))
         return Slot(slot)
     if kind is list or kind is tuple:
-        return kind(_with_slots(item, inputs) for item in value)
+        return kind(_with_slots(item, inputs, give) for item in value)
     if kind is dict:
-        return {key: _with_slots(item, inputs) for key, item in value.items()}
+        return {key: _with_slots(item, inputs, give) for key, item in value.items()}
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any
 
@@ -16,6 +17,25 @@ from jupyter_wf.fingerprint import PYTHON, combine, digest, normalise
 from jupyter_wf.graph import Code
 
 Parts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a worker knows of the walk that fingerprinted a function elsewhere.
+
+    Parameters
+    ----------
+    home, local : set of str
+        Modules whose definitions are pickled by value.
+    """
+
+    home: frozenset[str]
+    local: set[str]
+    captures: tuple[tuple[str, str, object], ...] = ()
+
+    def unchanged(self) -> bool:
+        """Nobody edits a function on a worker."""
+        return True
 
 
 class FunctionCode:
@@ -42,18 +62,34 @@ class FunctionCode:
         self.function = function
         self.label = label or str(getattr(function, "__name__", type(function).__name__))
         self.extra = extra
-        self._made: tuple[Walker, Code] | None = None
+        self._walked: tuple[Walker | Carried, Code] | None = None
+        self._made: Code | None = None
 
     def __call__(self) -> Code:
         """Return the code as of now.
 
         Raises `FingerprintError` or `CaptureError`, which name what can't be part of a task.
         """
-        if self._made is None or not self._made[0].unchanged():
-            self._made = self._make()
-        return self._made[1]
+        walker, bare = self._identity()
+        if self._made is None:
+            payload = pickled(self.function, walker, f"Task {self.label!r}")
+            self._made = replace(bare, payload=payload)
+        return self._made
 
-    def _make(self) -> tuple[Walker, Code]:
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel with what it is, which a worker can't tell, and without what it is made of.
+
+        The function itself travels once with all tasks that use each other.
+        """
+        walker, bare = self._identity()
+        return {**vars(self), "_walked": (Carried(walker.home, walker.local), bare), "_made": None}
+
+    def _identity(self) -> tuple[Walker | Carried, Code]:
+        if self._walked is None or not self._walked[0].unchanged():
+            self._walked, self._made = self._walk(), None
+        return self._walked
+
+    def _walk(self) -> tuple[Walker, Code]:
         function, user = self.function, f"Task {self.label!r}"
         inner = inspect.unwrap(function)
         source = source_of(inner) if isinstance(inner, FunctionType) else None
@@ -71,7 +107,6 @@ class FunctionCode:
             source=source.text if source else self.label,
             fingerprint=combine(parts),
             parts=parts,
-            payload=pickled(function, walker, user),
             filename=inner.__code__.co_filename if source else "<task>",
             first_line=inner.__code__.co_firstlineno if source else 1,
         )

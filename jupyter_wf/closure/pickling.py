@@ -10,18 +10,32 @@ import functools
 import io
 import sys
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Protocol
 
 from jupyter_wf.errors import CaptureError
-
-if TYPE_CHECKING:
-    from jupyter_wf.closure.walk import Walker
 
 _REGISTRY = threading.Lock()
 
 
-def pickled(value: object, walker: Walker, user: str) -> bytes:
+class Walked(Protocol):
+    """What is known of what a function uses."""
+
+    @property
+    def home(self) -> AbstractSet[str]:
+        """Modules whose definitions are followed one by one."""
+
+    @property
+    def local(self) -> AbstractSet[str]:
+        """Other modules of the user's own."""
+
+    @property
+    def captures(self) -> Sequence[tuple[str, str, object]]:
+        """(who, name, value) of all that was met."""
+
+
+def pickled(value: object, walker: Walked, user: str) -> bytes:
     """Pickle a function, or the definitions of a cell, that `walker` has walked.
 
     Raises `CaptureError` that names what can't be pickled.
@@ -90,7 +104,7 @@ def remake_property(function: Callable[..., Any], name: str) -> Any:
     return made
 
 
-def _culprit(walker: Walker, user: str, error: Exception) -> CaptureError:
+def _culprit(walker: Walked, user: str, error: Exception) -> CaptureError:
     """Name the innermost thing that can't be pickled; what uses it was met before it."""
     for who, name, value in reversed(walker.captures):
         try:

@@ -84,9 +84,11 @@ class Store(ABC):
         """Write a value durably, unless it is here already."""
 
     @abstractmethod
-    def commit(self, batch: Sequence[tuple[Record, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Record | None, Mapping[str, Any]]]) -> None:
         """Write values (by content id) and then their records; durable when it returns.
 
+        None stands where values have no record of their own, such as those that a task gave to
+        the tasks that it added.
         Raises `StoreError`; then none of the batch's records is visible that lacks a value.
         """
 
@@ -141,7 +143,10 @@ class Engine(ABC):
 
     @abstractmethod
     def executions(self) -> Counter[str]:
-        """Count, by name, the task bodies that the machines now held have run, as they tell it."""
+        """Count the task bodies that the machines now held have run, as they tell it.
+
+        By the task's name, or if a running task added it by its code's label.
+        """
 
     @abstractmethod
     def flush(self, timeout: float | None = None) -> bool:

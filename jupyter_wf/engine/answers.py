@@ -5,10 +5,22 @@ An attempt is accepted once, and only while it is its task's current one.
 
 from __future__ import annotations
 
+from jupyter_wf.engine.children import adopt
+from jupyter_wf.engine.delegation import hand_on
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.retries import may_retry, pause
 from jupyter_wf.engine.signals import Durable, Failed, Finished, Missing, Unrun, Unstored
-from jupyter_wf.engine.transitions import again, done, error, hold_back, losing, provide
+from jupyter_wf.engine.transitions import (
+    again,
+    done,
+    error,
+    hold_back,
+    losing,
+    part,
+    provide,
+    settle_reads,
+)
+from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import Failure, TaskComputed
 from jupyter_wf.requirements import kinds_of
 
@@ -25,24 +37,45 @@ def finished(live: Live, news: Finished) -> None:
             live.values.held(content, lease.machine.name)
     if node is None or lease is None:
         if lease is not None:
-            for stored in news.outputs:
-                live.values.held(stored.id, lease.machine.name)
+            for output in news.outputs:
+                if not isinstance(output, str):
+                    live.values.held(output.id, lease.machine.name)
         return
-    worker, job = lease.machine.name, node.job
-    node.accepted, node.outputs = news.serial, news.outputs
+    live.durations.learn(node.job.code.fingerprint, news.seconds)
+    try:
+        adopt(live, node, news.serial, news.family)
+        if news.outputs and isinstance(news.outputs[0], str):
+            if live.shared and news.family.given:
+                node.writing = news.serial
+                live.writing[news.serial] = node.job.key
+            hand_on(live, node, news)
+        else:
+            _accept(live, node, lease.machine.name, news)
+    except WorkflowError as problem:
+        error(live, node, Failure(type(problem).__name__, str(problem), ""))
+    early = live.early.pop(news.serial, None)
+    if isinstance(early, Durable):
+        durable(live, early)
+    elif early is not None:
+        unstored(live, early)
+    part(live, news.serial)
+
+
+def _accept(live: Live, node: Node, worker: str, news: Finished) -> None:
+    job, outputs = node.job, tuple([one for one in news.outputs if not isinstance(one, str)])
+    node.accepted, node.outputs = news.serial, outputs
     node.seconds, node.worker = news.seconds, worker
-    live.durations.learn(job.code.fingerprint, news.seconds)
     named = tuple(
-        (output, stored) for (output, _), stored in zip(job.outputs, news.outputs, strict=True)
+        (output, stored) for (output, _), stored in zip(job.outputs, outputs, strict=True)
     )
     live.events.append(
         TaskComputed(
             live.now, job.key, worker, node.number, news.seconds, named, news.cpu, news.grown
         )
     )
-    for (_, data), stored in zip(job.outputs, news.outputs, strict=True):
+    for (_, data), stored in zip(job.outputs, outputs, strict=True):
         datum = live.values.datum(data)
-        live.values.attach(datum, stored.id, stored.nbytes)
+        live.values.attach(datum, stored)
         live.values.held(stored.id, worker)
         provide(live, datum)
     live.recipes[node.recipe] = job.key
@@ -50,16 +83,12 @@ def finished(live: Live, news: Finished) -> None:
         live.writing[news.serial] = job.key
     else:
         done(live, node, "stored")
-    early = live.early.pop(news.serial, None)
-    if isinstance(early, Durable):
-        durable(live, early)
-    elif early is not None:
-        unstored(live, early)
 
 
 def failed(live: Live, news: Failed) -> None:
     """Try again what raised, as often as the job allows."""
     node = _answered(live, news.nonce, news.serial)
+    part(live, news.serial)
     if node is not None:
         if node.overdue:
             attempt_failed(live, node, *timeout(node))
@@ -95,12 +124,29 @@ def unrun(live: Live, news: Unrun) -> None:
 def durable(live: Live, news: Durable) -> None:
     """End a task whose values the store has."""
     node = _written(live, news)
-    if node is not None:
-        for _, data in node.job.outputs:
-            content = live.values.data[data].content
-            if content is not None:
-                live.values.durable(content)
+    if node is None:
+        return
+    for data in (*(data for _, data in node.job.outputs), *node.given):
+        datum = live.values.data.get(data)
+        if datum is None or datum.content is None or (node.writing and data not in node.given):
+            continue
+        live.values.durable(datum.content)
+        if live.children:
+            _tell_followers(live, datum.content)
+    if node.writing:
+        node.writing = 0
+        settle_reads(live, node)
+    else:
         done(live, node, "stored")
+
+
+def _tell_followers(live: Live, content: str) -> None:
+    """Have tasks looked at that handed their outputs on to what is now durable."""
+    found = live.values.contents.get(content)
+    for data in found.data if found is not None else ():
+        maker = live.tasks.get(live.values.data[data].producer or "")
+        if maker is not None and maker.delegates:
+            live.unsettled.append(maker.job.key)
 
 
 def unstored(live: Live, news: Unstored) -> None:
@@ -118,7 +164,7 @@ def _written(live: Live, news: Durable | Unstored) -> Node | None:
         return None
     key = live.writing.pop(serial, None)
     node = live.tasks.get(key) if key is not None else None
-    return node if node is not None and node.accepted == serial else None
+    return node if node is not None and serial in (node.accepted, node.writing) else None
 
 
 # -- whose answer it is, and what it means for the task --------------------------------------------
@@ -137,9 +183,12 @@ def current(live: Live, serial: int) -> Node | None:
 def _answered(live: Live, nonce: str, serial: int) -> Node | None:
     """Free the lease's hands of an attempt; return its task if it may still commit."""
     lease = live.leases.get(nonce)
-    if lease is None or not lease.give(serial):
+    if lease is None:
         return None
-    lease.since = live.now
+    if lease.give(serial):
+        lease.since = live.now
+    elif lease.parked.pop(serial, None) is None:
+        return None
     live.alarms.pop(serial, None)
     return current(live, serial)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.signals import Cancel, Forget, Submit
@@ -26,6 +28,9 @@ def submit(live: Live, asked: Submit) -> None:
         again = old is not None and old.state in FINAL and not job.requirements.cache
         if old is None or old.state in {"error", "cancelled"} or again:
             fresh[job.key] = job
+        else:
+            live.children -= bool(old.root)
+            old.root = ""
     made = {data for job in fresh.values() for _, data in job.outputs}
     held = live.values.data
     for job in fresh.values():
@@ -35,21 +40,30 @@ def submit(live: Live, asked: Submit) -> None:
                     f"Task {job.name!r} reads {slot!r}, which no task makes and nobody gave. "
                     f"Submit the task that makes it as well."
                 )
-    for job in fresh.values():
-        _add(live, job, asked.run)
-    for job in fresh.values():
+    take_on(live, tuple(fresh.values()), asked.known, asked.run)
+
+
+def take_on(
+    live: Live, jobs: tuple[Job, ...], known: Mapping[str, str], run: str, root: str = ""
+) -> None:
+    """Add jobs to the graph; children are to run before what is older, the first of them first."""
+    live.order += len(jobs)
+    for place, job in enumerate(jobs):
+        order = place - live.order if root else place + live.order - len(jobs)
+        _add(live, job, order, run, root)
+    for job in jobs:
         node = live.tasks[job.key]
         for _, data in job.inputs:
             datum = live.values.read(data, job.key)
             maker = live.tasks.get(datum.producer) if datum.producer else None
             if not live.values.available(datum) and (maker is None or not maker.active):
-                if data in asked.known:
-                    live.values.attach(datum, asked.known[data], 0, durable=True)
+                if data in known:
+                    live.values.attach_id(datum, known[data], durable=True)
             if not live.values.available(datum):
                 node.missing.add(data)
         if not node.missing:
             live.unsettled.append(job.key)
-    for job in fresh.values():
+    for job in jobs:
         node = live.tasks[job.key]
         for data in sorted(node.missing):
             producer = live.values.data[data].producer
@@ -58,12 +72,15 @@ def submit(live: Live, asked: Submit) -> None:
                 fall(live, node, "cancelled", blame(maker, data))
 
 
-def _add(live: Live, job: Job, run: str) -> None:
+def _add(live: Live, job: Job, order: int, run: str, root: str) -> None:
     old = live.tasks.get(job.key)
+    node = live.tasks[job.key] = Node(job, order, run, root=root)
+    live.children += bool(root)
     if old is not None:
+        live.children -= bool(old.root)
         unlink(live, old)
-    live.order += 1
-    node = live.tasks[job.key] = Node(job, live.order, run)
+        node.guards = old.guards
+        live.values.disown(old.given, job.key)
     change(live, node, "waiting")
     for _, data in job.outputs:
         datum = live.values.datum(data)
@@ -75,8 +92,11 @@ def _add(live: Live, job: Job, run: str) -> None:
 
 
 def cancel(live: Live, asked: Cancel) -> None:
-    """Stop tasks, and all that need them."""
-    for key in asked.tasks:
+    """Stop tasks, all that need them, and all that they have added."""
+    keys = frozenset(asked.tasks)
+    children = live.tasks.values() if live.children else ()
+    added = [node.job.key for node in children if node.root in keys]
+    for key in (*asked.tasks, *added):
         node = live.tasks.get(key)
         if node is None:
             continue

@@ -84,6 +84,6 @@ def _bind(
     data = live.values.data
     sources = tuple([live.values.source(data[name]) for _, name in node.job.inputs])
     batches.setdefault(lease.nonce, []).append(
-        Attempt(serial, node.number, node.job, node.recipe, sources, node.run)
+        Attempt(serial, node.number, node.job, node.recipe, sources, node.run, bool(node.root))
     )
     change(live, node, "running", "", lease.machine.name)

@@ -14,7 +14,7 @@ from jupyter_wf.engine.signals import (
     Tick,
     WorkerLost,
 )
-from jupyter_wf.engine.transitions import GRACE, again, interrupt, losing, release
+from jupyter_wf.engine.transitions import GRACE, again, interrupt, losing, part, release
 
 #: Seconds after which work that is queued behind a running task may be called back.
 PATIENCE = 0.05
@@ -58,8 +58,11 @@ def suspect(live: Live, news: Suspect) -> None:
 
 def _take_back(live: Live, lease: Lease, why: str, *, blame: bool) -> None:
     """Take everything out of a lease's hands; its first task may have been the cause."""
-    for place, serial in enumerate([*lease.hands]):
+    parked = [*lease.parked]
+    lease.parked.clear()
+    for place, serial in enumerate([*lease.hands, *parked]):
         lease.give(serial)
+        part(live, serial)
         live.alarms.pop(serial, None)
         live.early.pop(serial, None)
         node = current(live, serial)
@@ -90,16 +93,23 @@ def tick(live: Live, _: Tick) -> None:
         not lease.hands and not lease.machine.suspect for lease in live.leases.values()
     )
     for lease in live.leases.values():
+        for serial, since in lease.parked.items():
+            _watch_limit(live, lease, serial, since)
         head = next(iter(lease.hands), None)
         if head is None:
             continue
-        key = live.serials.get(head)
-        limit = live.tasks[key].job.requirements.timeout if key in live.tasks else None
-        if limit is not None and key and live.now >= lease.since + limit:
-            live.tasks[key].overdue = True
-            interrupt(live, lease, head)
+        _watch_limit(live, lease, head, lease.since)
         if idle and len(lease.hands) > 1 and live.now >= lease.since + PATIENCE:
             live.instructions.append(Recall(lease.machine.name, lease.nonce))
+
+
+def _watch_limit(live: Live, lease: Lease, serial: int, since: float) -> None:
+    """Stop an attempt that has run since then, if that is longer than it may."""
+    node = live.tasks.get(live.serials.get(serial, ""))
+    limit = node.job.requirements.timeout if node is not None else None
+    if node is not None and limit is not None and live.now >= since + limit:
+        node.overdue = True
+        interrupt(live, lease, serial)
 
 
 def deadline(live: Live) -> float | None:
@@ -107,10 +117,12 @@ def deadline(live: Live) -> float | None:
     times = [*live.paused.values(), *(at for at, _ in live.alarms.values())]
     for lease in live.leases.values():
         head = next(iter(lease.hands), None)
-        key = live.serials.get(head) if head is not None else None
-        limit = live.tasks[key].job.requirements.timeout if key else None
-        if limit is not None and head not in live.alarms:
-            times.append(lease.since + limit)
+        first = {} if head is None else {head: lease.since}
+        for serial, since in (first | lease.parked).items():
+            key = live.serials.get(serial)
+            limit = live.tasks[key].job.requirements.timeout if key else None
+            if limit is not None and serial not in live.alarms:
+                times.append(since + limit)
         if len(lease.hands) > 1:
             times.append(max(lease.since + PATIENCE, live.now + PATIENCE / 2))
     return min(times, default=None)

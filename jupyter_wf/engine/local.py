@@ -16,6 +16,8 @@ from uuid import uuid4
 
 from jupyter_wf.encodings import Encoded, encode
 from jupyter_wf.engine.abc import Store
+from jupyter_wf.engine.family import InputLostError
+from jupyter_wf.engine.hands import Hands
 from jupyter_wf.engine.output import redirection
 from jupyter_wf.engine.runner import LiveEngine
 from jupyter_wf.engine.signals import (
@@ -25,13 +27,14 @@ from jupyter_wf.engine.signals import (
     Interrupt,
     LeaseEnded,
     LeaseJoined,
+    Provide,
     Recall,
     Source,
     Unrun,
     Vector,
 )
 from jupyter_wf.engine.state import KEEP
-from jupyter_wf.engine.worker import Bench, Hands, InputLostError
+from jupyter_wf.engine.worker import Bench
 from jupyter_wf.errors import EngineError, StoreError
 from jupyter_wf.events import TaskLog, TaskProgress, WorkerChanged
 
@@ -151,6 +154,12 @@ class LocalEngine(LiveEngine):
             ),
         )
 
+    def _provide(self, order: Provide) -> None:
+        with self._gate:
+            hands = self._hands.get(order.nonce)
+        if hands is not None:
+            hands.provide(order.serial, order.data, order.source, order.failure)
+
     def _recall(self, order: Recall) -> None:
         with self._gate:
             hands = self._hands.get(order.nonce)
@@ -177,7 +186,7 @@ class LocalEngine(LiveEngine):
             hands, self._hands = [*self._hands.values()], {}
         for one in hands:
             one.empty()
-            one.stop(one.busy)
+            one.stop_all()
             one.end()
         for bench in self._benches:
             self._news.append(WorkerChanged(time.time(), bench.name, "left", bench.name))

@@ -7,14 +7,14 @@ to state, ``reuse`` by what was computed before, ``asking`` by people, ``answers
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.engine.packing import Class, Durations, Lease, Machine, Ready
 from jupyter_wf.engine.signals import Durable, Instruction, Unstored
-from jupyter_wf.engine.values import Values
+from jupyter_wf.engine.values import Datum, Values
 from jupyter_wf.events import FINAL, Event, State
 from jupyter_wf.graph import Requirements
 from jupyter_wf.records import Record, Stored
@@ -22,7 +22,13 @@ from jupyter_wf.records import Record, Stored
 
 @dataclass(slots=True)
 class Node:
-    """One task of the live graph."""
+    """One task of the live graph.
+
+    Those that a running task added have a `root`: the task at the top to whose computation they
+    belong. `delegates` are the data to which its outputs were handed on, `given` the values that it
+    gave to its children, `guards` counts the attempts that may still refer to it, and `writing` is
+    set while what it gave is not durable.
+    """
 
     job: Job
     order: int
@@ -42,6 +48,16 @@ class Node:
     outputs: tuple[Stored, ...] = ()
     overdue: bool = False
     doomed: bool = False
+    root: str = ""
+    delegates: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    guards: int = 0
+    writing: int = 0
+    read: tuple[tuple[str, str, str], ...] = ()
+
+    def recipe_inputs(self, data: Mapping[str, Datum]) -> None:
+        """Note what it has read, for its record, before it lets go of it."""
+        self.read = tuple([(s, d, data[d].content or "") for s, d in self.job.inputs])
 
     @property
     def active(self) -> bool:
@@ -57,6 +73,8 @@ class Live:
     ----------
     find : callable
         Recipe -> record of the same code having read the same values, if the store has one.
+    lookup : callable
+        Key of a task -> its record, if the store has one.
     shared : bool
         Whether attempts are committed to a store; if not, computed values count as stored.
     values : Values
@@ -86,7 +104,14 @@ class Live:
     condemned : set
         Workers that end because they were told to.
     unsettled : deque
-        Tasks whose inputs may have become complete.
+        Tasks whose inputs, or whose delegates' values, may have become complete.
+    guarded, waits : dict
+        By attempt, the children that it has added and may still refer to, and the data that its
+        body has waited for.
+    loosened : list
+        Data that somebody no longer wants; their tasks may not be needed any more.
+    remembered : dict
+        What the newest of the children that were dropped gave, by recipe.
     events, latest
         What to tell listeners; the place of each task's newest change therein.
     instructions : list
@@ -95,6 +120,8 @@ class Live:
         Seconds since the epoch.
     order, serial : int
         The last numbers given to a task and to an attempt.
+    children : int
+        How many tasks here were added by running tasks.
     demanded : int
         The demand that was told last.
     full : bool
@@ -102,6 +129,7 @@ class Live:
     """
 
     find: Callable[[str], Record | None]
+    lookup: Callable[[str], Record | None]
     shared: bool
     values: Values
     tasks: dict[str, Node] = field(default_factory=dict)
@@ -118,12 +146,17 @@ class Live:
     paused: dict[str, float] = field(default_factory=dict)
     condemned: set[str] = field(default_factory=set)
     unsettled: deque[str] = field(default_factory=deque)
+    guarded: dict[int, list[str]] = field(default_factory=dict)
+    waits: dict[int, list[str]] = field(default_factory=dict)
+    loosened: list[str] = field(default_factory=list)
+    remembered: OrderedDict[str, tuple[Stored, ...]] = field(default_factory=OrderedDict)
     events: list[Event | None] = field(default_factory=list)
     latest: dict[str, int] = field(default_factory=dict)
     instructions: list[Instruction] = field(default_factory=list)
     now: float = 0.0
     order: int = 0
     serial: int = 0
+    children: int = 0
     demanded: int = 0
     full: bool = False
 

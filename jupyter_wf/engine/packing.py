@@ -71,7 +71,8 @@ class Machine:
 class Lease:
     """A slot: the attempts in its hands, in order, each with its expected seconds.
 
-    `since` is when the first of them came to be the first, which is when it started.
+    `since` is when the first of them came to be the first, which is when it started. Those that are
+    `parked` wait for their children, each since when it started, and take no room.
     """
 
     nonce: str
@@ -80,6 +81,7 @@ class Lease:
     load: float = 0.0
     need: Vector | None = None
     since: float = 0.0
+    parked: dict[int, float] = field(default_factory=dict)
 
     def take(self, serial: int, seconds: float, need: Vector) -> None:
         """Put an attempt into the lease's hands."""
@@ -102,6 +104,11 @@ class Lease:
             self.machine.free = self.machine.free.plus(self.need)
             self.need = None
         return True
+
+    def park(self, serial: int) -> None:
+        """Let an attempt wait beside the lease's hands."""
+        if self.give(serial):
+            self.parked[serial] = self.since
 
     def room(self, need: Vector) -> bool:
         """Whether another task with this need may be bound to this lease now."""

@@ -5,12 +5,13 @@ Whether it has is looked up when a task's inputs are complete; if it hasn't, the
 
 from __future__ import annotations
 
+from jupyter_wf.engine.delegation import resolve
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.signals import Remember
 from jupyter_wf.engine.transitions import done, enqueue, provide, settle_reads, supersede
 from jupyter_wf.events import TaskCached, TaskComputed
 from jupyter_wf.fingerprint import recipe
-from jupyter_wf.records import Record
+from jupyter_wf.records import Record, Stored
 
 
 def settle(live: Live) -> None:
@@ -20,6 +21,9 @@ def settle(live: Live) -> None:
         if node is None or node.state != "waiting" or node.missing:
             continue
         if node.job.key in live.paused:
+            continue
+        if node.delegates:
+            resolve(live, node)
             continue
         job, data = node.job, live.values.data
         node.recipe = recipe(
@@ -37,22 +41,21 @@ def _cut_off(live: Live, node: Node) -> bool:
     job, contents = node.job, live.values.contents
     twin, found = live.tasks.get(live.recipes.get(node.recipe, "")), {}
     record: Record | None = None
+    dropped = live.remembered.get(node.recipe)
     if twin is not None:
         found = {o: s for (o, _), s in zip(twin.job.outputs, twin.outputs, strict=True)}
         if not all(s.id in contents and contents[s.id].durable for s in found.values()):
             if live.shared:
                 found = {}
+    elif dropped is not None:
+        found = {o: s for (o, _), s in zip(job.outputs, dropped, strict=True)}
     elif (record := live.find(node.recipe)) is not None:
         found = dict(record.outputs)
     if not all(output in found for output, _ in job.outputs):
         return False
     named = tuple((output, found[output]) for output, _ in job.outputs)
-    node.outputs = tuple(stored for _, stored in named)
     live.recipes.setdefault(node.recipe, job.key)
-    for (_, key), stored in zip(job.outputs, node.outputs, strict=True):
-        datum = live.values.datum(key)
-        live.values.attach(datum, stored.id, stored.nbytes, durable=twin is None)
-        provide(live, datum)
+    take_over(live, node, named, durable=twin is None)
     if record is not None and record.key == job.key and node.number:
         live.events.append(
             TaskComputed(live.now, job.key, record.worker, node.number, record.seconds, named)
@@ -75,3 +78,14 @@ def _cut_off(live: Live, node: Node) -> bool:
         live.events.append(TaskComputed(live.now, job.key, "", 0, 0.0, named))
         done(live, node, "stored", why)
     return True
+
+
+def take_over(
+    live: Live, node: Node, outputs: tuple[tuple[str, Stored], ...], *, durable: bool
+) -> None:
+    """Give a task values that were computed before, by output."""
+    node.outputs = tuple(stored for _, stored in outputs)
+    for (_, key), stored in zip(node.job.outputs, node.outputs, strict=True):
+        datum = live.values.datum(key)
+        live.values.attach(datum, stored, durable=durable)
+        provide(live, datum)

@@ -26,6 +26,7 @@ from jupyter_wf.engine.signals import (
     HandOver,
     Instruction,
     Interrupt,
+    Provide,
     Recall,
     Remember,
     Stimulus,
@@ -84,6 +85,9 @@ class LiveEngine(Engine):
     def _interrupt(self, order: Interrupt) -> None: ...
 
     @abstractmethod
+    def _provide(self, order: Provide) -> None: ...
+
+    @abstractmethod
     def _recall(self, order: Recall) -> None: ...
 
     @abstractmethod
@@ -109,7 +113,9 @@ class LiveEngine(Engine):
         if self._graph is not None:
             raise EngineError("This engine is started already. Make one for each workflow.")
         self._store = store
-        self._graph = LiveGraph(store.find_recipe, shared=self._commits(store), keep=self._keep)
+        self._graph = LiveGraph(
+            store.find_recipe, store.find, shared=self._commits(store), keep=self._keep
+        )
         self._writer = Writer(store, self._wrote)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
@@ -284,6 +290,8 @@ class LiveEngine(Engine):
                 self._hand_over(order)
             case Interrupt():
                 self._interrupt(order)
+            case Provide():
+                self._provide(order)
             case Recall():
                 self._recall(order)
             case Drop():

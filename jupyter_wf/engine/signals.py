@@ -60,6 +60,8 @@ class Attempt:
         Where the inputs are, in the order of ``job.inputs``.
     run : str
         The run that asked for it.
+    child : bool
+        Whether a running task added the task.
     """
 
     serial: int
@@ -68,6 +70,7 @@ class Attempt:
     recipe: str
     sources: tuple[Source, ...]
     run: str
+    child: bool = False
 
 
 # -- stimuli: what happened --------------------------------------------------------------------
@@ -130,17 +133,49 @@ class Suspect:
     silent: bool
 
 
+class Family(NamedTuple):
+    """What an attempt adds to the graph: tasks, and values that they read, by the data's key."""
+
+    jobs: tuple[Job, ...] = ()
+    given: tuple[tuple[str, Stored], ...] = ()
+
+
+NOBODY = Family()
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An attempt computed `outputs` (in the job's order); `loaded` are inputs it now holds."""
+    """An attempt came to its `outputs` (in the job's order); `loaded` are inputs it now holds.
+
+    An output is a value, or the key of a data: that of a child, to which it is handed on.
+    """
 
     nonce: str
     serial: int
-    outputs: tuple[Stored, ...]
+    outputs: tuple[Stored | str, ...]
     seconds: float
     cpu: float = 0.0
     grown: int = 0
     loaded: tuple[str, ...] = ()
+    family: Family = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """An attempt adds to the graph before it ends, because it is going to wait for a child."""
+
+    nonce: str
+    serial: int
+    family: Family
+
+
+@dataclass(frozen=True, slots=True)
+class Awaiting:
+    """An attempt's body waits for these data; its lease goes on with other attempts."""
+
+    nonce: str
+    serial: int
+    data: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +234,8 @@ Stimulus = (
     | WorkerLost
     | Suspect
     | Finished
+    | Spawned
+    | Awaiting
     | Failed
     | Missing
     | Unrun
@@ -228,6 +265,18 @@ class Interrupt:
     nonce: str
     serial: int
     hard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Provide:
+    """Tell an attempt that waits for `data` where it is, or why it will not come."""
+
+    worker: str
+    nonce: str
+    serial: int
+    data: str
+    source: Source | None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,4 +316,4 @@ class Emit:
     events: tuple[Event, ...]
 
 
-Instruction = HandOver | Interrupt | Recall | Drop | Demand | Remember | Emit
+Instruction = HandOver | Interrupt | Provide | Recall | Drop | Demand | Remember | Emit

@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_wf.engine import answers, asking, leases
+from jupyter_wf.engine import answers, asking, children, leases
 from jupyter_wf.engine.binding import dispatch, slots
+from jupyter_wf.engine.children import sweep
 from jupyter_wf.engine.nodes import Live
 from jupyter_wf.engine.reuse import settle
 from jupyter_wf.engine.signals import (
+    Awaiting,
     Cancel,
     Durable,
     Emit,
@@ -29,6 +31,7 @@ from jupyter_wf.engine.signals import (
     LeaseEnded,
     LeaseJoined,
     Missing,
+    Spawned,
     Stimulus,
     Submit,
     Suspect,
@@ -54,6 +57,8 @@ HANDLERS: dict[type, Callable[[Live, Any], None]] = {
     WorkerLost: leases.lost,
     Suspect: leases.suspect,
     Finished: answers.finished,
+    Spawned: children.spawned,
+    Awaiting: children.awaiting,
     Failed: answers.failed,
     Missing: answers.missing,
     Unrun: answers.unrun,
@@ -70,6 +75,8 @@ class LiveGraph:
     ----------
     find : callable
         Recipe -> record of the same code having read the same values, if the store has one.
+    lookup : callable
+        Key of a task -> its record, if the store has one.
     shared : bool
         Whether attempts are committed to a store; if not, computed values count as stored.
     keep : int
@@ -77,9 +84,14 @@ class LiveGraph:
     """
 
     def __init__(
-        self, find: Callable[[str], Record | None], *, shared: bool = True, keep: int = KEEP
+        self,
+        find: Callable[[str], Record | None],
+        lookup: Callable[[str], Record | None] = lambda key: None,  # noqa: ARG005
+        *,
+        shared: bool = True,
+        keep: int = KEEP,
     ) -> None:
-        self.live = live = Live(find, shared, Values(keep))
+        self.live = live = Live(find, lookup, shared, Values(keep))
         self.tasks, self.values = live.tasks, live.values
         self.machines, self.leases = live.machines, live.leases
 
@@ -92,6 +104,7 @@ class LiveGraph:
                 live.full = False
             HANDLERS[type(stimulus)](live, stimulus)
             settle(live)
+            sweep(live)
         dispatch(live)
         return _flushed(live)
 
@@ -121,7 +134,8 @@ class LiveGraph:
         """Raise `AssertionError` unless every promise of this state holds; for tests."""
         live = self.live
         live.values.check(live.machines)
-        in_hand = {s for lease in live.leases.values() for s in lease.hands}
+        _check_children(live)
+        in_hand = {s for lease in live.leases.values() for s in (*lease.hands, *lease.parked)}
         for serial, key in live.serials.items():
             assert live.tasks[key].serial == serial
             assert serial in in_hand
@@ -130,7 +144,7 @@ class LiveGraph:
             assert (node.state == "ready") == (key in live.ready), node
             assert bool(node.serial) == (node.state == "running" and not node.accepted), node
             if node.state == "waiting":
-                assert node.missing or key in live.paused, node
+                assert node.missing or node.delegates or key in live.paused, node
                 for data in node.missing:
                     assert coming(live, data), (node, data)
             if node.state not in FINAL:
@@ -157,6 +171,18 @@ class LiveGraph:
             assert free == machine.offer
             assert machine.free.cpu >= 0
             assert machine.free.gpu >= 0
+
+
+def _check_children(live: Live) -> None:
+    """Check what concerns tasks that were added by running ones."""
+    assert live.children == sum(bool(node.root) for node in live.tasks.values())
+    assert live.guarded.keys() <= live.serials.keys()
+    assert live.waits.keys() <= live.serials.keys()
+    for node in live.tasks.values():
+        assert node.guards == sum(keys.count(node.job.key) for keys in live.guarded.values()), node
+        for (_, own), other in zip(node.job.outputs, node.delegates, strict=False):
+            assert own in live.values.data[other].followers, node
+            assert node.accepted or coming(live, other), node
 
 
 def _flushed(live: Live) -> list[Instruction]:

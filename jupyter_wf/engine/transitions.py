@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.packing import Lease, need_of
-from jupyter_wf.engine.signals import Interrupt
+from jupyter_wf.engine.signals import Interrupt, Provide, Source
 from jupyter_wf.engine.values import Datum
 from jupyter_wf.events import FINAL, Failure, State, TaskChanged, TaskFailed
 
 #: Seconds between asking an attempt to stop and ending its process.
 GRACE = 1.0
+#: What a body that waits for a cancelled task is told.
+STOPPED = "TaskCancelledError"
 
 
 def change(live: Live, node: Node, state: State, why: str = "", worker: str = "") -> None:
@@ -58,6 +60,7 @@ def again(live: Live, node: Node, why: str, *, look: bool = False) -> None:
     With `look`, what a lost worker may have committed without being able to say so is looked for.
     """
     node.overdue = False
+    unfollow(live, node)
     node.missing = {
         data
         for _, data in node.job.inputs
@@ -113,12 +116,13 @@ def losing(live: Live, lost: list[Datum], why: str, *, look: bool = False) -> No
     revived: list[Node] = []
     for datum in lost:
         maker = live.tasks.get(datum.producer) if datum.producer else None
-        if maker is not None and not maker.active and maker.state not in {"error", "cancelled"}:
+        if maker is not None and _can_revive(maker, datum.key):
             live.writing.pop(maker.accepted, None)
             maker.accepted = 0
             unlink(live, maker)
             change(live, maker, "waiting", why)
-            revived.append(maker)
+            if not (maker.delegates and _still_coming(live, maker, datum.key)):
+                revived.append(maker)
         for reader in [*datum.readers]:
             wait_for(live, live.tasks[reader], datum.key)
     for datum in lost:
@@ -134,14 +138,61 @@ def losing(live: Live, lost: list[Datum], why: str, *, look: bool = False) -> No
             again(live, node, why, look=look)
 
 
+def _can_revive(maker: Node, data: str) -> bool:
+    """Whether a task must do again what gave this data, which is lost."""
+    if maker.state in {"error", "cancelled"}:
+        return False
+    return not maker.active or (bool(maker.delegates) and data in maker.given)
+
+
+def _still_coming(live: Live, maker: Node, data: str) -> bool:
+    """Whether the tasks to which a task handed its outputs on are still known to make them."""
+    return data not in maker.given and all(
+        (datum := live.values.data.get(other)) is not None and datum.producer in live.tasks
+        for other in maker.delegates
+    )
+
+
 def provide(live: Live, datum: Datum) -> None:
-    """Give a value to those who wait for it."""
-    for reader in datum.readers:
-        node = live.tasks[reader]
-        if datum.key in node.missing:
-            node.missing.discard(datum.key)
-            if not node.missing and node.state == "waiting":
-                live.unsettled.append(reader)
+    """Give a value to those who wait for it, and to the data that are to be the same value."""
+    todo = [datum]
+    while todo:
+        datum = todo.pop()
+        for reader in datum.readers:
+            node = live.tasks[reader]
+            if datum.key in node.missing:
+                node.missing.discard(datum.key)
+                if not node.missing and node.state == "waiting":
+                    live.unsettled.append(reader)
+        for serial in datum.waiters:
+            answer(live, serial, datum.key, live.values.source(datum))
+        for key in datum.followers:
+            other = live.values.data[key]
+            assert datum.content is not None
+            live.values.attach_id(other, datum.content)
+            todo.append(other)
+            assert other.producer is not None
+            live.unsettled.append(other.producer)
+
+
+def answer(
+    live: Live, serial: int, data: str, source: Source | None, failure: Failure | None = None
+) -> None:
+    """Tell an attempt what has become of a data that it waits for."""
+    node = live.tasks.get(live.serials.get(serial, ""))
+    if node is not None:
+        worker = live.leases[node.lease].machine.name
+        live.instructions.append(Provide(worker, node.lease, serial, data, source, failure))
+
+
+def unfollow(live: Live, node: Node) -> None:
+    """Let a task's outputs no longer be those of others."""
+    for (_, own), other in zip(node.job.outputs, node.delegates, strict=False):
+        datum = live.values.data.get(other)
+        if datum is not None:
+            datum.followers.pop(own, None)
+            live.loosened.append(other)
+    node.delegates = ()
 
 
 def enqueue(live: Live, node: Node, why: str) -> None:
@@ -161,6 +212,7 @@ def enqueue(live: Live, node: Node, why: str) -> None:
 def done(live: Live, node: Node, state: State, why: str = "") -> None:
     """End a task well."""
     change(live, node, state, why, node.worker)
+    unfollow(live, node)
     settle_reads(live, node)
 
 
@@ -168,10 +220,14 @@ def settle_reads(live: Live, node: Node) -> None:
     """Let go of what a task read, and of its own values if nobody reads them."""
     for _, data in node.job.inputs:
         live.values.unread(data, node.job.key)
+        if live.children:
+            live.loosened.append(data)
     for _, data in node.job.outputs:
         datum = live.values.data.get(data)
         if datum is not None and datum.content is not None:
             live.values.rest(datum.content)
+        if node.root:
+            live.loosened.append(data)
     if node.doomed:
         discard(live, node.job.key)
 
@@ -186,12 +242,8 @@ def discard(live: Live, key: str) -> None:
         return
     unlink(live, node)
     del live.tasks[key]
-    for _, data in node.job.outputs:
-        datum = live.values.data.get(data)
-        if datum is not None and datum.producer == key:
-            datum.producer = None
-            if not datum.readers:
-                live.values.remove(datum)
+    live.children -= bool(node.root)
+    live.values.disown((*(data for _, data in node.job.outputs), *node.given), key)
 
 
 def unlink(live: Live, node: Node) -> None:
@@ -205,8 +257,8 @@ def error(live: Live, node: Node, failure: Failure, *, spare: bool = False) -> N
     live.events.append(TaskFailed(live.now, node.job.key, node.worker, node.number, failure))
     change(live, node, "error", f"{failure.type}: {failure.message}"[:200])
     node.accepted = 0
-    if not spare:
-        doom_readers(live, node, f"`{node.job.name}` failed")
+    unfollow(live, node)
+    doom_readers(live, node, f"`{node.job.name}` failed", failure, spare=spare)
     settle_reads(live, node)
 
 
@@ -218,18 +270,37 @@ def fall(live: Live, node: Node, state: State, why: str) -> None:
     settle_reads(live, node)
 
 
-def doom_readers(live: Live, node: Node, why: str) -> None:
-    """Cancel all that need a task."""
+def doom_readers(
+    live: Live, node: Node, why: str, failure: Failure | None = None, *, spare: bool = False
+) -> None:
+    """Cancel all that need a task; what handed its output on to one that failed has failed too.
+
+    Those that read its values are spared if they exist, although they can't be kept.
+    """
     todo, fallen = [node], []
     while todo:
         for _, data in todo.pop().job.outputs:
             datum = live.values.data.get(data)
-            for reader in [*datum.readers] if datum is not None else ():
+            if datum is None:
+                continue
+            for reader in [*datum.readers]:
                 other = live.tasks[reader]
-                if other.active:
+                if other.active and not spare:
                     _stop(live, other, "cancelled", why)
                     todo.append(other)
                     fallen.append(other)
+            for follower in [*datum.followers]:
+                other = live.tasks[live.values.data[follower].producer or ""]
+                if not (other.active or spare):
+                    continue
+                if failure is not None:
+                    event = TaskFailed(live.now, other.job.key, other.worker, other.number, failure)
+                    live.events.append(event)
+                _stop(live, other, "cancelled" if failure is None else "error", why)
+                todo.append(other)
+                fallen.append(other)
+            for serial in datum.waiters:
+                answer(live, serial, data, None, failure or Failure(STOPPED, why, ""))
     for other in fallen:
         settle_reads(live, other)
 
@@ -239,10 +310,31 @@ def _stop(live: Live, node: Node, state: State, why: str) -> None:
     serial, node.serial = node.serial, 0
     if serial:
         live.serials.pop(serial, None)
+        for child in live.guarded.get(serial, ()):
+            live.loosened.extend([data for _, data in live.tasks[child].job.outputs])
+        part(live, serial)
         lease = live.leases.get(node.lease)
-        if lease is not None and serial in lease.hands:
+        if lease is not None and (serial in lease.hands or serial in lease.parked):
             interrupt(live, lease, serial)
+    unfollow(live, node)
+    live.writing.pop(node.accepted, None)
+    node.accepted = 0
     change(live, node, state, why)
+
+
+def part(live: Live, serial: int) -> None:
+    """Note that an attempt, which has ended, refers to its children no more."""
+    for data in live.waits.pop(serial, ()):
+        datum = live.values.data.get(data)
+        if datum is not None:
+            datum.waiters.pop(serial, None)
+            live.values.loosen(datum)
+            live.loosened.append(data)
+    for key in live.guarded.pop(serial, ()):
+        node = live.tasks.get(key)
+        if node is not None:
+            node.guards -= 1
+            live.loosened.extend([data for _, data in node.job.outputs if node.state in FINAL])
 
 
 def interrupt(live: Live, lease: Lease, serial: int) -> None:

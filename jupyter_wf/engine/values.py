@@ -11,21 +11,42 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from jupyter_wf.engine.signals import Drop, Source
+from jupyter_wf.records import Stored
 
 
 @dataclass(slots=True)
 class Datum:
-    """One data node: its producer, its value once there is one, and its unfinished readers."""
+    """One data node: its producer, its value once there is one, and who wants it.
+
+    Parameters
+    ----------
+    readers : dict
+        Unfinished tasks that read it.
+    waiters : dict
+        Attempts whose bodies wait for it, or have waited for it and have not ended.
+    followers : dict
+        Data that are to be the same value, because their tasks handed them on to this one's.
+    """
 
     key: str
     producer: str | None = None
     content: str | None = None
     readers: dict[str, None] = field(default_factory=dict)
+    waiters: dict[int, None] = field(default_factory=dict)
+    followers: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything in the graph hangs on it."""
+        return bool(self.readers or self.waiters or self.followers)
 
 
 @dataclass(slots=True)
 class Content:
-    """One value: its size, the workers that hold it, whether the store has it, and its data."""
+    """One value: its size, the workers that hold it, whether the store has it, and its data.
+
+    `about` is what is known of it, if it was made or given here.
+    """
 
     id: str
     nbytes: int = 0
@@ -33,6 +54,7 @@ class Content:
     durable: bool = False
     # A dict of strings, unlike a set, costs the garbage collector nothing.
     data: dict[str, None] = field(default_factory=dict)
+    about: Stored | None = None
 
 
 class Values:
@@ -83,31 +105,52 @@ class Values:
         if datum is None:
             return
         datum.readers.pop(task, None)
-        if not datum.readers:
-            if datum.producer is None:
-                self.remove(datum)
-            elif datum.content is not None:
-                self._rest(self.contents[datum.content])
+        self.loosen(datum)
+
+    def loosen(self, datum: Datum) -> None:
+        """Let go of a data that somebody no longer wants, if nobody else does."""
+        if datum.producer is None and not datum.wanted:
+            self.remove(datum)
+        elif datum.content is not None and not datum.readers:
+            self._rest(self.contents[datum.content])
 
     def remove(self, datum: Datum) -> None:
         """Forget a data node that nobody reads."""
         self.detach(datum)
         self.data.pop(datum.key, None)
 
+    def disown(self, keys: Iterable[str], producer: str) -> None:
+        """Say that a task makes these data no more."""
+        for key in keys:
+            datum = self.data.get(key)
+            if datum is not None and datum.producer == producer:
+                datum.producer = None
+                self.loosen(datum)
+
     # -- values --------------------------------------------------------------------------------
 
-    def attach(self, datum: Datum, content_id: str, nbytes: int, *, durable: bool = False) -> None:
+    def attach(self, datum: Datum, stored: Stored, *, durable: bool = False) -> None:
         """Say that this data is this value."""
+        self.attach_id(datum, stored.id, durable=durable)
+        content = self.contents[stored.id]
+        if content.about is None:
+            idle = stored.id in self._idle
+            self._busy(stored.id)
+            content.about, content.nbytes = stored, stored.nbytes
+            if idle:
+                self._rest(content)
+
+    def attach_id(self, datum: Datum, content_id: str, *, durable: bool = False) -> None:
+        """Say that this data is the value of this content id, of which no more may be known."""
         if datum.content != content_id:
             self.detach(datum)
         content = self.contents.get(content_id)
         if content is None:
-            content = self.contents[content_id] = Content(content_id, nbytes)
-        content.nbytes = max(content.nbytes, nbytes)
+            content = self.contents[content_id] = Content(content_id)
         content.durable = content.durable or durable
         content.data[datum.key] = None
         datum.content = content_id
-        if datum.readers:
+        if datum.readers or datum.waiters:
             self._busy(content_id)
 
     def detach(self, datum: Datum) -> None:
@@ -192,7 +235,7 @@ class Values:
         return lost
 
     def _needed(self, content: Content) -> bool:
-        return any(self.data[key].readers for key in content.data)
+        return any(self.data[key].readers or self.data[key].waiters for key in content.data)
 
     def _busy(self, content_id: str) -> None:
         if content_id in self._idle:
@@ -247,7 +290,9 @@ class Values:
         for key, datum in self.data.items():
             assert datum.key == key
             assert datum.content is None or key in self.contents[datum.content].data
-            assert datum.producer is not None or datum.readers, datum
+            assert datum.producer is not None or datum.wanted, datum
+            for follower in datum.followers:
+                assert follower in self.data, (datum, follower)
         assert idle == self._idle_bytes <= max(self._keep, 0)
         for worker, contents in self._held.items():
             for content_id in contents:

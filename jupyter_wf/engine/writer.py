@@ -21,13 +21,13 @@ GROUP = 1000
 PAUSE = 0.02
 GROUP_BYTES = 64_000_000
 
-Entry = tuple[int, Record, Mapping[str, Encoded]]
+Entry = tuple[int, Record | None, Mapping[str, Encoded]]
 
 
 class Commits(Protocol):
     """The part of a `Store` that a writer needs."""
 
-    def commit(self, batch: Sequence[tuple[Record, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Record | None, Mapping[str, Any]]]) -> None:
         """Write values and then their records."""
 
 
@@ -62,7 +62,7 @@ class Writer:
         """Whether anything is not written yet."""
         return bool(self._queue) or self._working
 
-    def put(self, serial: int, record: Record, values: Mapping[str, Encoded]) -> None:
+    def put(self, serial: int, record: Record | None, values: Mapping[str, Encoded]) -> None:
         """Have a record and its values committed; serial 0 is nobody's attempt."""
         size = sum(value.nbytes for value in values.values())
         with self._changed:

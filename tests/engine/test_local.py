@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from jupyter_wf.engine.abc import Engine, Store
+from jupyter_wf.engine.breaker import Breaker, Stopped
 from jupyter_wf.engine.local import LocalEngine
 from jupyter_wf.engine.store import open_store
 from jupyter_wf.engine.testing import EngineTests, Watch, cell, out, wait_for_file
-from jupyter_wf.engine.worker import Breaker, Stopped
 from jupyter_wf.events import TaskComputed, TaskFailed
 
 
@@ -130,17 +130,20 @@ def test_a_breaker_strikes_the_body_and_nothing_after_it() -> None:
         while True:
             pass
 
-    assert not breaker.stop(1)
-    stopper = Thread(target=lambda: began.wait(30) and breaker.stop(1))
+    stopper = Thread(target=lambda: began.wait(30) and breaker.stop())
     stopper.start()
     with pytest.raises(Stopped):
-        breaker.guarded(1, body)
+        breaker.guarded(body)
     stopper.join()
     # Asked for in the very last moment, it comes now or never.
     with suppress(Stopped):
-        breaker.guarded(2, lambda: breaker.stop(2))
-    assert not breaker.stop(2)
+        breaker.guarded(breaker.stop)
     assert sum(1 for _ in range(10_000)) == 10_000
+    # Asked for before it begins, it does not begin.
+    breaker.stop()
+    with pytest.raises(Stopped):
+        breaker.guarded(began.clear)
+    assert began.is_set()
 
 
 def test_a_profiler_works_around_a_body() -> None:
@@ -149,6 +152,6 @@ def test_a_profiler_works_around_a_body() -> None:
     profile = cProfile.Profile()
     profile.enable()
     try:
-        assert Breaker().guarded(1, lambda: 42) == 42
+        assert Breaker().guarded(lambda: 42) == 42
     finally:
         profile.disable()

@@ -10,10 +10,12 @@ import cloudpickle
 import pytest
 
 from jupyter_wf.encodings import Encoded
+from jupyter_wf.engine.breaker import Breaker
+from jupyter_wf.engine.hands import Hands
 from jupyter_wf.engine.modules import Modules
 from jupyter_wf.engine.signals import Attempt, Finished
 from jupyter_wf.engine.testing import cell
-from jupyter_wf.engine.worker import Bench, Breaker
+from jupyter_wf.engine.worker import Bench
 from jupyter_wf.graph import Code
 
 Write = Callable[..., None]
@@ -92,7 +94,8 @@ def test_a_body_that_names_a_function_of_a_module_follows_it(write: Write) -> No
     def answer(digest: str, bench: Bench) -> object:
         code = Code("cell", "c", "y = f()", digest, (("module wfm_g", digest),), payload)
         job = replace(cell("", outputs=["y"]), code=code)
-        finished, (value,) = bench.perform("l", Attempt(1, 1, job, "r", (), ""), Breaker())
+        lease = Hands(bench, "l", lambda _: None)
+        finished, (value,) = bench.perform(lease, Attempt(1, 1, job, "r", (), ""), Breaker())
         assert isinstance(finished, Finished)
         return value.text
 

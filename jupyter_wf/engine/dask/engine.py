@@ -34,6 +34,7 @@ from jupyter_wf.engine.signals import (
     Interrupt,
     LeaseEnded,
     LeaseJoined,
+    Provide,
     Recall,
     Stimulus,
     Suspect,
@@ -287,9 +288,11 @@ class DaskEngine(LiveEngine):
         near: list[Encoded] = []
         for item in items:
             match item[0]:
+                case "code":
+                    link.learnt[item[1]] = item[2]
                 case "answers":
                     for parts in item[1]:
-                        answer, small = answer_in(parts)
+                        answer, small = answer_in(parts, link.learnt)
                         near += small
                         stimuli.append(answer)
                 case "durable":
@@ -379,6 +382,12 @@ class DaskEngine(LiveEngine):
             logger.debug("%s does not answer, and is ended as it is.", link.name)
         connection = self._client.security.get_connection_args("client")
         await health.end(link.nanny, connection)
+
+    def _provide(self, order: Provide) -> None:
+        link = self._links.get(order.worker)
+        if link is not None:
+            source = None if order.source is None else tuple(order.source)
+            link.send(("provide", order.nonce, order.serial, order.data, source, order.failure))
 
     def _recall(self, order: Recall) -> None:
         link = self._links.get(order.worker)

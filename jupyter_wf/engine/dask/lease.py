@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 from distributed import Status, WorkerPlugin, get_worker
 from distributed.comm import CommClosedError
+from distributed.worker import thread_state
 
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.dask.fair import FairShare, new_nonce
@@ -26,15 +27,19 @@ from jupyter_wf.engine.dask.memory import LateStore, Memory, find_input
 from jupyter_wf.engine.dask.wire import (
     answer_out,
     attempt_in,
+    code_id,
     encoded_out,
     pack,
     unpack,
 )
+from jupyter_wf.engine.hands import Hands
 from jupyter_wf.engine.modules import Modules
 from jupyter_wf.engine.output import redirection
-from jupyter_wf.engine.signals import Durable, Stimulus, Unstored
-from jupyter_wf.engine.worker import Bench, Hands
+from jupyter_wf.engine.parking import Start, start_thread
+from jupyter_wf.engine.signals import Durable, Source, Stimulus, Unstored
+from jupyter_wf.engine.worker import Bench
 from jupyter_wf.engine.writer import Writer
+from jupyter_wf.graph import Code
 
 NAME = "jupyter-wf"
 EVERY = 0.5
@@ -55,6 +60,20 @@ def hold(session: str, store: str | None, idle: float | None) -> None:
     """Be a lease: the function that an engine submits to Dask."""
     worker = get_worker()
     worker.plugins[NAME].hold(session, store, idle, worker.get_current_task())
+
+
+def _starter() -> Start:
+    """Return what starts threads that are, to Dask, in the slot of the thread that calls this."""
+    mine = vars(thread_state).copy()
+
+    def start(run: Callable[[], None]) -> None:
+        def as_here() -> None:
+            vars(thread_state).update(mine)
+            run()
+
+        start_thread(as_here)
+
+    return start
 
 
 class Session:
@@ -78,6 +97,8 @@ class Session:
         self._loop = worker.loop.asyncio_loop
         self._comm: Any = None
         self._codes: dict[int, Any] = {}
+        self._sent: dict[tuple[str, str, int, str], int] = {}
+        self._telling = Lock()
         self._items: list[tuple[Any, ...]] = []
         self._lock = Lock()
         self._some = asyncio.Event()
@@ -97,8 +118,20 @@ class Session:
                 self._loop.call_soon_threadsafe(self._some.set)
 
     def answer(self, answers: list[Any]) -> None:
-        """Send what attempts came to."""
-        self.tell(("answers", [answer_out(answer, small) for answer, small in answers]))
+        """Send what attempts came to, and before it the codes of what they added."""
+        items: list[tuple[Any, ...]] = []
+
+        def number_of(code: Code) -> int:
+            known = code_id(code)
+            number = self._sent.get(known)
+            if number is None:
+                number = self._sent[known] = len(self._sent)
+                items.append(("code", number, code))
+            return number
+
+        with self._telling:
+            told = [answer_out(answer, small, number_of) for answer, small in answers]
+            self.tell(*items, ("answers", told))
 
     def _told(self, serial: int, stream: str, what: object) -> None:
         self.tell(("told", serial, stream, what))
@@ -152,6 +185,10 @@ class Session:
             case "stop":
                 if rest[0] in self.hands:
                     self.hands[rest[0]].stop(rest[1])
+            case "provide":
+                if rest[0] in self.hands:
+                    source = None if rest[3] is None else Source(*rest[3])
+                    self.hands[rest[0]].provide(rest[1], rest[2], source, rest[4])
             case "recall":
                 serials = self.hands[rest[0]].empty() if rest[0] in self.hands else ()
                 self.tell(("unrun", rest[0], serials))
@@ -225,7 +262,7 @@ class LeasePlugin(WorkerPlugin):
         """
         session = self.session(name, store)
         nonce = new_nonce(key)
-        hands = Hands(session.bench, nonce, session.answer)
+        hands = Hands(session.bench, nonce, session.answer, _starter())
         session.hands[nonce] = hands
         self.share.enter(name)
         began = last = active = time.monotonic()

@@ -15,6 +15,7 @@ from distributed.core import connect
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.dask.wire import attempt_out, code_id, encoded_out, pack, unpack
 from jupyter_wf.engine.signals import HandOver
+from jupyter_wf.graph import Code
 
 #: Seconds for which orders may wait for each other, in a burst.
 GATHER = 1e-3
@@ -56,6 +57,8 @@ class Link:
         self._lock = Lock()
         self._some = asyncio.Event()
         self._codes: dict[tuple[str, str, int, str], int] = {}
+        #: Codes that the worker sent, by its numbers.
+        self.learnt: dict[int, Code] = {}
         self._comm: Any = None
 
     def send(self, *items: tuple[Any, ...]) -> None:

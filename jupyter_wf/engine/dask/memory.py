@@ -10,8 +10,8 @@ from typing import Any
 from jupyter_wf.encodings import Encoded, encode
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.dask.wire import unpack
+from jupyter_wf.engine.family import InputLostError
 from jupyter_wf.engine.signals import Source
-from jupyter_wf.engine.worker import InputLostError
 from jupyter_wf.errors import MissingValueError, StoreError
 from jupyter_wf.records import Record
 
@@ -59,7 +59,7 @@ class LateStore:
                 self._store = open_store(self.url)
             return self._store
 
-    def commit(self, batch: Sequence[tuple[Record, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Record | None, Mapping[str, Any]]]) -> None:
         """Commit, as `Store.commit`."""
         self.opened().commit(batch)
 

@@ -7,6 +7,7 @@ task's code travels to each worker once, not with every attempt.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,18 @@ from distributed.protocol import to_serialize
 
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.abc import Job
-from jupyter_wf.engine.signals import Attempt, Failed, Finished, Missing, Source, Stimulus
+from jupyter_wf.engine.signals import (
+    NOBODY,
+    Attempt,
+    Awaiting,
+    Failed,
+    Family,
+    Finished,
+    Missing,
+    Source,
+    Spawned,
+    Stimulus,
+)
 from jupyter_wf.events import Failure
 from jupyter_wf.graph import Call, Code, Requirements
 from jupyter_wf.records import Stored
@@ -71,6 +83,7 @@ def attempt_out(attempt: Attempt, code: int) -> tuple[Any, ...]:
         attempt.recipe,
         attempt.sources,
         attempt.run,
+        attempt.child,
         code,
         job.key,
         job.name,
@@ -83,11 +96,12 @@ def attempt_out(attempt: Attempt, code: int) -> tuple[Any, ...]:
 
 def attempt_in(parts: tuple[Any, ...], codes: dict[int, Code]) -> Attempt:
     """Turn such a tuple back into an attempt."""
-    serial, number, recipe, sources, run, code, key, name, call, inputs, outputs, partition = parts
+    serial, number, recipe, sources, run, child, code, *rest = parts
+    key, name, call, inputs, outputs, partition = rest
     requirements = PLAIN if partition is None else Requirements(partition=partition)
     job = Job(key, name, codes[code], Call(*call) if call else None, inputs, outputs, requirements)
     sources = tuple([Source(*source) for source in sources])
-    return Attempt(serial, number, job, recipe, sources, run)
+    return Attempt(serial, number, job, recipe, sources, run, child)
 
 
 def encoded_out(value: Encoded) -> tuple[Any, ...]:
@@ -95,18 +109,57 @@ def encoded_out(value: Encoded) -> tuple[Any, ...]:
     return value.kind, value.text, value.leaves, value.nbytes, value.summary, value.id
 
 
-def answer_out(answer: Stimulus, small: tuple[Encoded, ...]) -> tuple[Any, ...]:
+def family_out(family: Family, codes: Callable[[Code], int]) -> tuple[Any, ...]:
+    """Turn what an attempt added into a tuple; `codes` gives the numbers of codes that are sent."""
+    jobs = [
+        (
+            codes(job.code),
+            job.key,
+            job.name,
+            None if job.call is None else (job.call.digest, job.call.payload),
+            job.inputs,
+            job.outputs,
+            None if job.requirements == PLAIN else job.requirements,
+        )
+        for job in family.jobs
+    ]
+    given = [(key, (one.id, one.kind, one.nbytes, one.summary)) for key, one in family.given]
+    return jobs, given
+
+
+def family_in(parts: tuple[Any, ...], codes: Mapping[int, Code]) -> Family:
+    """Turn such a tuple back into what was added."""
+    jobs, given = parts
+    return Family(
+        tuple(
+            [
+                Job(key, name, codes[code], Call(*call) if call else None, inputs, outputs, needs)
+                for code, key, name, call, inputs, outputs, needs in [
+                    (*job[:6], job[6] or PLAIN) for job in jobs
+                ]
+            ]
+        ),
+        tuple([(key, Stored(*one)) for key, one in given]),
+    )
+
+
+def answer_out(
+    answer: Stimulus, small: tuple[Encoded, ...], codes: Callable[[Code], int]
+) -> tuple[Any, ...]:
     """Turn an answer, and the small values that go with it, into a tuple."""
     match answer:
         case Finished():
             near = {value.id: value for value in small}
             outputs = [
-                encoded_out(near[one.id])
+                one
+                if isinstance(one, str)
+                else encoded_out(near[one.id])
                 if one.id in near
                 else (one.id, one.kind, one.nbytes, one.summary)
                 for one in answer.outputs
             ]
             return (
+                "finished",
                 answer.nonce,
                 answer.serial,
                 outputs,
@@ -114,34 +167,48 @@ def answer_out(answer: Stimulus, small: tuple[Encoded, ...]) -> tuple[Any, ...]:
                 answer.cpu,
                 answer.grown,
                 answer.loaded,
+                family_out(answer.family, codes) if any(answer.family) else None,
             )
+        case Spawned():
+            return "spawned", answer.nonce, answer.serial, family_out(answer.family, codes)
+        case Awaiting():
+            return "awaiting", answer.nonce, answer.serial, answer.data
         case Failed():
             failure = answer.failure
             told = (failure.type, failure.message, failure.traceback, failure.lines)
-            return answer.nonce, answer.serial, (told, answer.kinds)
+            return "failed", answer.nonce, answer.serial, told, answer.kinds
         case Missing():
-            return answer.nonce, answer.serial, answer.contents, ()
+            return "missing", answer.nonce, answer.serial, answer.contents
     raise TypeError(f"{type(answer).__name__} is not an answer.")
 
 
-def answer_in(parts: tuple[Any, ...]) -> tuple[Stimulus, list[Encoded]]:
+def answer_in(parts: tuple[Any, ...], codes: Mapping[int, Code]) -> tuple[Stimulus, list[Encoded]]:
     """Turn such a tuple back into an answer and values."""
-    if len(parts) == 3:
-        told, kinds = parts[2]
-        return Failed(parts[0], parts[1], Failure(*told), kinds), []
-    if len(parts) == 4:
-        return Missing(parts[0], parts[1], parts[2]), []
-    nonce, serial, outputs, *rest = parts
+    kind, nonce, serial, *more = parts
+    match kind:
+        case "spawned":
+            return Spawned(nonce, serial, family_in(more[0], codes)), []
+        case "awaiting":
+            return Awaiting(nonce, serial, more[0]), []
+        case "failed":
+            return Failed(nonce, serial, Failure(*more[0]), more[1]), []
+        case "missing":
+            return Missing(nonce, serial, more[0]), []
+    outputs, seconds, cpu, grown, loaded, added = more
+    family = NOBODY if added is None else family_in(added, codes)
     small: list[Encoded] = []
-    stored: list[Stored] = []
+    stored: list[Stored | str] = []
     for output in outputs:
-        if len(output) == 4:
+        if isinstance(output, str):
+            stored.append(output)
+        elif len(output) == 4:
             stored.append(Stored(*output))
         else:
             value = Encoded(*output)
             small.append(value)
             stored.append(value.stored)
-    return Finished(nonce, serial, tuple(stored), *rest), small
+    made = tuple(stored)
+    return Finished(nonce, serial, made, seconds, cpu, grown, loaded, family), small
 
 
 @sizeof.register(Encoded)

@@ -20,12 +20,13 @@ def check_id(content: str) -> str:
     return content
 
 
-def encoded_values(record: Record, values: Mapping[str, Any]) -> dict[str, Encoded]:
+def encoded_values(record: Record | None, values: Mapping[str, Any]) -> dict[str, Encoded]:
     """Return the values of a record by content id, each verified against its id.
 
     Parameters
     ----------
-    record : Record
+    record : Record or None
+        None for values that no record speaks of yet, such as those given to children.
     values : mapping of content id to value, or to its `Encoded`
         A value without typed form should come as the very `Encoded` that gave its id, as it may
         not pickle to the same bytes twice.
@@ -36,23 +37,29 @@ def encoded_values(record: Record, values: Mapping[str, Any]) -> dict[str, Encod
         If a value doesn't have its id, which means that it was changed after it was hashed.
     """
     found: dict[str, Encoded] = {}
-    for output, stored in record.outputs:
+    for _, stored in record.outputs if record is not None else ():
         check_id(stored.id)
-        if stored.id not in values:
-            continue
-        value = values[stored.id]
+    for content, value in values.items():
+        check_id(content)
         if isinstance(value, Encoded):
             encoded, actual = value, content_id(value.kind, value.text, value.leaves)
         else:
             encoded = encode(value)
             actual = encoded.id
-        if actual != stored.id:
+        if actual != content:
             raise StoreError(
-                f"Output {output!r} of task {record.name!r} changed after it was hashed, so it "
-                f"can't be stored. A task must not modify data that it returned or read: copy it."
+                f"{_called(record, content)} changed after it was hashed, so it can't be stored. "
+                f"A task must not modify data that it returned, read or passed on: copy it."
             )
-        found[stored.id] = encoded
+        found[content] = encoded
     return found
+
+
+def _called(record: Record | None, content: str) -> str:
+    for output, stored in record.outputs if record is not None else ():
+        if record is not None and stored.id == content:
+            return f"Output {output!r} of task {record.name!r}"
+    return f"The value {content[:12]}"
 
 
 def missing_value(record: Record, output: str) -> StoreError:

@@ -67,18 +67,19 @@ class MemoryStore(Store):
         self._values.setdefault(encoded.id, _copied(encoded))
         return encoded.stored
 
-    def commit(self, batch: Sequence[tuple[Record, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Record | None, Mapping[str, Any]]]) -> None:
         """See `Store.commit`."""
         given = [encoded_values(record, values) for record, values in batch]
         with self._lock:
             new = {content: encoded for values in given for content, encoded in values.items()}
-            for record, _ in batch:
+            records = [record for record, _ in batch if record is not None]
+            for record in records:
                 for output, stored in record.outputs:
                     if stored.id not in new and stored.id not in self._values:
                         raise missing_value(record, output)
             for content, encoded in new.items():
                 self._values.setdefault(content, _copied(encoded))
-            for record, _ in batch:
+            for record in records:
                 self._index.add(to_row(record, self._index.add_parts(record.parts)))
 
     def zarr(self, content: str) -> Any:

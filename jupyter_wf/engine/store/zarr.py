@@ -244,18 +244,21 @@ class LocalZarrStore(Store):
             self._write({encoded.id: encoded}, ())
         return encoded.stored
 
-    def commit(self, batch: Sequence[tuple[Record, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Record | None, Mapping[str, Any]]]) -> None:
         """See `Store.commit`; one fsync for all small values and one for all records."""
         new: dict[str, Encoded] = {}
         for record, values in batch:
             for content, encoded in encoded_values(record, values).items():
                 if content not in new and not self._present(content):
                     new[content] = encoded
-        for record, _ in batch:
+        records = [record for record, _ in batch if record is not None]
+        for record in records:
             for output, stored in record.outputs:
                 if stored.id not in new and not self._present(stored.id):
-                    raise missing_value(record, output)
-        self._write(new, [record for record, _ in batch])
+                    self.refresh()  # another process may just have written it
+                    if not self._present(stored.id):
+                        raise missing_value(record, output)
+        self._write(new, records)
 
     def _write(self, values: Mapping[str, Encoded], records: Sequence[Record]) -> None:
         with self._root.guarded("write to"):
