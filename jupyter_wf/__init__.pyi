@@ -1,6 +1,7 @@
 from .context import TaskContext as TaskContext
 from .context import context as context
 from .engine.dask import DaskEngine as DaskEngine
+from .engine.futures import FuturesEngine as FuturesEngine
 from .engine.local import LocalEngine as LocalEngine
 from .engine.store import open_store as open_store
 from .errors import CaptureError as CaptureError
