@@ -36,7 +36,7 @@ class Body:
     def __init__(
         self, function: Callable[..., Any], name: str, require_context: bool, settings: Settings
     ) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())
         self.__name__ = name
         # Without this, the function's own parameters would be taken for those of `__call__`.
         self.__signature__ = inspect.Signature(_ANY)
@@ -81,13 +81,24 @@ class Body:
         try:
             with session:
                 result = self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+                if isinstance(result, MultiResultHandle) and session.session.delegate is None:
+                    result = _gather(result)
         except BaseException as error:
             # The user's traceback begins with the user's function.
             if error.__traceback__ is not None:
                 error.__traceback__ = error.__traceback__.tb_next
             raise
-        if isinstance(result, ResultHandle):
-            return session.data(result.result_id)
-        if isinstance(result, MultiResultHandle) and len(result) == 1:
-            return session.data(result[0].result_id)
-        return result
+        if session.session.delegate is not None:
+            return session.session.delegate
+        return session.data(result.result_id) if isinstance(result, ResultHandle) else result
+
+
+def _gather(handles: MultiResultHandle) -> ResultHandle[list[Any]]:
+    """Have the list of several values made."""
+    from jupyter_wf.pymonik.task import Task
+
+    return Task(_same, func_name="gather").invoke(handles)
+
+
+def _same(values: list[Any]) -> list[Any]:
+    return values

@@ -313,12 +313,15 @@ class Session:
         Handles, or values, by their ids.
     functions : dict
         What tasks are invoked as.
+    delegate : DataHandle or None
+        What makes the result of the running task in its place.
     """
 
     settings: Settings
     ticket: str
     data: dict[str, Any] = field(default_factory=dict)
     functions: dict[Task[..., Any], TaskFunction] = field(default_factory=dict)
+    delegate: DataHandle | None = None
     numbers: count[int] = field(default_factory=count)
 
     def next_ticket(self) -> str:

@@ -42,7 +42,7 @@ class Task(Generic[P, R]):
         func_name: str | None = None,
         task_options: TaskOptions | None = None,
     ) -> None:
-        functools.update_wrapper(self, func)
+        functools.update_wrapper(self, func, updated=())
         self.func = func
         self.func_name = func_name or str(getattr(func, "__name__", type(func).__name__))
         self.require_context = require_context
@@ -141,6 +141,8 @@ class Task(Generic[P, R]):
                 **{name: _ours(arg, session) for name, arg in keywords.items()},
                 **extra,
             )
+        if delegate:
+            session.session.delegate = data
         return session.handle(data)
 
     def function(self, session: Pymonik) -> TaskFunction:

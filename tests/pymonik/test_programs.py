@@ -19,6 +19,75 @@ if __name__ == "__main__":
         print(f"Result of add task: {result}") # 3
 """
 
+SUBTASKS = """
+from jupyter_wf.pymonik import Pymonik, task
+
+@task
+def add_one(a:int) -> int:
+    return a + 1
+
+@task
+def add(a: int, b: int) -> int:
+    if a <= 0:
+        return b
+    b_plus_one = add_one.invoke(b)
+    return add.invoke(a-1, b_plus_one, delegate=True)
+
+if __name__ == "__main__":
+    with Pymonik(endpoint="localhost:5001", partition="pymonik"):
+        result = add.invoke(8, 2).wait().get()
+        print(f"Result of add task: {result}")
+"""
+
+CHOLESKY = """
+from jupyter_wf.pymonik import Pymonik, task
+from jax import numpy as jnp
+@task
+def cholesky(A):
+   return jnp.linalg.cholesky(A)
+if __name__ == "__main__":
+    x = jnp.array([[2., 1.], [1., 2.]])
+    with Pymonik(endpoint="localhost:5001", partition="pymonik",
+                 environment={"pip":["jax"]}):
+        L = cholesky.invoke(x).wait().get()
+        print(jnp.allclose(x, L @ L.T))
+"""
+
+ADAPTIVE = """
+import numpy as np
+from datetime import timedelta
+from jupyter_wf.pymonik import Pymonik, TaskOptions, task
+
+VECTOR_SIZE_THRESHOLD = 512
+
+@task
+def aggregate_results(result_1, result_2) -> np.ndarray:
+    return np.concatenate([result_1, result_2])
+
+@task(require_context=True)
+def vec_add(ctx, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    ctx.logger.info(f"In partition {ctx.task_handler.task_options.partition_id}")
+    if a.size > VECTOR_SIZE_THRESHOLD:
+        mid_point = a.size // 2
+        a1, a2 = np.split(a, [mid_point])
+        b1, b2 = np.split(b, [mid_point])
+        result_handle1 = vec_add.invoke(a1, b1, pmk_partition_id="pymonik2")
+        result_handle2 = vec_add.invoke(a2, b2, pmk_partition_id="pymonik2")
+        return aggregate_results.invoke(result_handle1, result_handle2, delegate=True)
+    else:
+        return a + b
+
+if __name__ == "__main__":
+    with Pymonik(endpoint="localhost:5001", partition=["pymonik", "pymonik2"]) as pymonik:
+        vec_a = np.arange(32768)
+        vec_b = np.arange(32768) * 2
+        options = TaskOptions(
+            partition_id="pymonik2", max_duration=timedelta(seconds=60), priority=1, max_retries=2
+        )
+        final_result = vec_add.invoke(vec_a, vec_b, task_options=options).wait().get()
+        print(np.array_equal(final_result, vec_a + vec_b))
+"""
+
 ESTIMATE_PI = """
 import random
 from jupyter_wf.pymonik import Pymonik, task
@@ -98,6 +167,11 @@ if __name__ == "__main__":
 
 def test_a_lambda_is_a_task(run: Callable[..., str]) -> None:
     assert run(ADD) == "Result of add task: 3\n"
+
+
+def test_tasks_invoke_tasks_and_hand_their_result_on(run: Callable[..., str]) -> None:
+    assert run(SUBTASKS) == "Result of add task: 10\n"
+    assert run(ADAPTIVE) == "True\n"
 
 
 def test_equal_calls_are_calls_of_their_own(run: Callable[..., str], endpoint: str) -> None:
