@@ -37,6 +37,10 @@ class TaskContext:
         1 for the first attempt.
     partition : str or None
         The partition it was asked to run in.
+    gpus : tuple of str
+        The devices that it was given, as CUDA_VISIBLE_DEVICES names them. Where a worker process
+        runs one task at a time, that variable names just these while the task runs; the threads of
+        one process share what CUDA they have started, so there the task must choose the device.
     report : callable
         Takes (done, total, note); called by `progress`.
     family : Spawner or None
@@ -46,6 +50,7 @@ class TaskContext:
     name: str
     attempt: int = 1
     partition: str | None = None
+    gpus: tuple[str, ...] = ()
     report: Callable[[float, float, str], None] = field(default=_nowhere, repr=False)
     family: Spawner | None = field(default=None, repr=False)
 

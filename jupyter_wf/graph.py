@@ -40,9 +40,11 @@ class Requirements:
     partition : str or None
         Name of a class of workers; None takes any.
     cpu, gpu : int
-        Thousandths of a core and of a device.
-    memory : int
-        Megabytes (10**6 bytes) reserved on the worker.
+        Thousandths of a core and of a device; more than one device only as a whole.
+    memory, gpu_memory : int
+        Megabytes (10**6 bytes) reserved on the worker, and on each device.
+    resources : tuple of (str, int)
+        Thousandths of what users named, sorted; 0 asks that there be some, and takes nothing.
     retries : int
         How often a failed attempt is repeated.
     timeout : float or None
@@ -68,6 +70,13 @@ class Requirements:
     retry_delay: float = 0.1
     retry_on: tuple[str, ...] = ()
     no_retry_on: tuple[str, ...] = ()
+    gpu_memory: int = 0
+    resources: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def choosy(self) -> bool:
+        """Whether there may be workers that can't serve it."""
+        return bool(self.partition or self.gpu or self.memory or self.gpu_memory or self.resources)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jupyter_wf.errors import CaptureError
 from jupyter_wf.graph import Requirements
@@ -13,6 +13,7 @@ from jupyter_wf.graph import Requirements
 Kinds = str | type[BaseException] | Sequence[str | type[BaseException]]
 UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+OPTIONS = frozenset({"cpu", "cpus", "gpu", "gpu_memory", "memory", "partition", "workers"})
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)(b?)\s*", re.IGNORECASE)
 
 
@@ -43,6 +44,8 @@ def requirements(
     cpus: float = 1,
     gpu: float = 0,
     memory: str | int = 0,
+    gpu_memory: str | int = 0,
+    resources: Mapping[str, float] | None = None,
     retries: int = 0,
     timeout: float | None = None,
     cache: bool = True,
@@ -57,10 +60,15 @@ def requirements(
     ----------
     partition : str or None
         Name of a class of workers.
-    cpus, gpu : float
-        Cores and devices, fractions allowed.
-    memory : str or int
-        Such as ``"4GiB"``; an integer is bytes.
+    cpus : float
+        Cores, fractions allowed. A worker with fewer gives all that it has.
+    gpu : float
+        A fraction of one device, or a whole number of devices that nobody else uses meanwhile.
+    memory, gpu_memory : str or int
+        Of the worker, and of each device, such as ``"4GiB"``; an integer is bytes.
+    resources : mapping, optional
+        Amounts of what workers offer under a name of your own, such as ``{"license": 1}``. True
+        asks for a worker that has any of it, and takes nothing.
     retries : int
         How often a failed attempt is repeated.
     timeout : float or None
@@ -91,6 +99,10 @@ def requirements(
             raise CaptureError(f"{name} must be at least {least}, not {value}.")
     if timeout is not None and not timeout > 0:
         raise CaptureError(f"timeout must be more than 0 seconds, not {timeout}.")
+    if gpu > 1 and gpu != int(gpu):
+        raise CaptureError(
+            f"gpu is a fraction of one device or a whole number of devices, not {gpu}."
+        )
     if not isinstance(priority, int):
         raise CaptureError(f"priority must be an integer, not {priority!r}; higher starts first.")
     return Requirements(
@@ -105,7 +117,24 @@ def requirements(
         retry_delay=float(retry_delay),
         retry_on=_kinds("retry_on", retry_on),
         no_retry_on=_kinds("no_retry_on", no_retry_on),
+        gpu_memory=megabytes(gpu_memory),
+        resources=tuple(sorted(_named(name, n) for name, n in (resources or {}).items())),
     )
+
+
+def _named(name: str, amount: float) -> tuple[str, int]:
+    """Check a resource that the user named; return thousandths of it, 0 for a mere presence."""
+    if name in OPTIONS:
+        raise CaptureError(f"{name!r} is an option of its own: write {name}=…, not resources.")
+    if not isinstance(name, str) or not name or not name.isprintable() or set(name) & set("=, "):
+        raise CaptureError(f"{name!r} can't name a resource. Use a word, such as 'license'.")
+    if amount is True:
+        return name, 0
+    if not isinstance(amount, int | float) or not amount >= 0.001:
+        raise CaptureError(
+            f"resources[{name!r}] must be an amount of at least 0.001, or True, not {amount!r}."
+        )
+    return name, round(amount * 1000)
 
 
 def _kinds(option: str, given: Kinds) -> tuple[str, ...]:

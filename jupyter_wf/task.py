@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jupyter_wf.closure import FunctionCode, value_digest
@@ -159,6 +159,8 @@ def task(
     cpus: float = 1,
     gpu: float = 0,
     memory: str | int = 0,
+    gpu_memory: str | int = 0,
+    resources: Mapping[str, float] | None = None,
     retries: int = 0,
     timeout: float | None = None,
     cache: bool = True,
@@ -173,7 +175,7 @@ def task(
 
     Parameters
     ----------
-    partition, cpus, gpu, memory, timeout, cache, priority
+    partition, cpus, gpu, memory, gpu_memory, resources, timeout, cache, priority
         What it needs; see `requirements.requirements`.
     retries, retry_delay, retry_on, no_retry_on
         What happens when it fails; see `requirements.requirements`.
@@ -206,6 +208,8 @@ def task(
         cpus=cpus,
         gpu=gpu,
         memory=memory,
+        gpu_memory=gpu_memory,
+        resources=resources,
         retries=retries,
         timeout=timeout,
         cache=cache,

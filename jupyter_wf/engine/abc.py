@@ -11,6 +11,7 @@ from typing import Any
 from jupyter_wf.events import Listener
 from jupyter_wf.graph import Call, Code, Requirements
 from jupyter_wf.records import Record, Stored
+from jupyter_wf.resources import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,10 @@ class Engine(ABC):
 
         By the task's name, or if a running task added it by its code's label.
         """
+
+    def offers(self) -> tuple[Worker, ...]:
+        """Return the workers that are here, or that a first job would start, as far as known."""
+        return ()
 
     @abstractmethod
     def flush(self, timeout: float | None = None) -> bool:

@@ -7,8 +7,9 @@ from functools import partial
 
 from jupyter_wf.engine.nodes import Live
 from jupyter_wf.engine.packing import Lease, assign
-from jupyter_wf.engine.signals import Attempt, Demand, HandOver, Vector
+from jupyter_wf.engine.signals import Attempt, Demand, HandOver
 from jupyter_wf.engine.transitions import change
+from jupyter_wf.resources import Amounts
 
 #: Bytes of input from which it matters where a task runs.
 HEAVY = 64_000
@@ -25,6 +26,7 @@ def dispatch(live: Live) -> None:
             partial(_expect, live),
             partial(_weigh, live),
             partial(_bind, live, batches),
+            live.turns,
         )
         # What is left waits for a lease to have room, or for a task with other needs.
         live.full = bool(len(live.ready))
@@ -70,7 +72,7 @@ def _bind(
     key: str,
     lease: Lease,
     seconds: float,
-    need: Vector,
+    need: Amounts,
 ) -> None:
     node = live.tasks[key]
     live.serial += 1
@@ -83,7 +85,10 @@ def _bind(
     lease.take(serial, seconds, need)
     data = live.values.data
     sources = tuple([live.values.source(data[name]) for _, name in node.job.inputs])
+    gpus = tuple([room.device.name for room in lease.grant]) if lease.grant else ()
     batches.setdefault(lease.nonce, []).append(
-        Attempt(serial, node.number, node.job, node.recipe, sources, node.run, bool(node.root))
+        Attempt(
+            serial, node.number, node.job, node.recipe, sources, node.run, bool(node.root), gpus
+        )
     )
     change(live, node, "running", "", lease.machine.name)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from jupyter_wf.engine.answers import attempt_failed, current, died, timeout
+from jupyter_wf.engine.machines import Machine, Room
 from jupyter_wf.engine.nodes import Live
-from jupyter_wf.engine.packing import Lease, Machine
+from jupyter_wf.engine.packing import Lease
+from jupyter_wf.engine.serving import unserved
 from jupyter_wf.engine.signals import (
     Interrupt,
     LeaseEnded,
@@ -12,20 +14,42 @@ from jupyter_wf.engine.signals import (
     Recall,
     Suspect,
     Tick,
+    WorkerJoined,
     WorkerLost,
 )
-from jupyter_wf.engine.transitions import GRACE, again, interrupt, losing, part, release
+from jupyter_wf.engine.transitions import (
+    GRACE,
+    again,
+    change,
+    interrupt,
+    losing,
+    part,
+    release,
+)
 
 #: Seconds after which work that is queued behind a running task may be called back.
 PATIENCE = 0.05
 
 
-def joined(live: Live, news: LeaseJoined) -> None:
-    """Take in a slot, and the worker it is in if that is new."""
+def came(live: Live, news: WorkerJoined) -> None:
+    """Take in a worker."""
+    _machine(live, news)
+
+
+def _machine(live: Live, news: WorkerJoined | LeaseJoined) -> Machine:
     machine = live.machines.get(news.worker)
     if machine is None:
-        machine = Machine(news.worker, news.partition, news.offer, news.offer)
+        devices = news.offer.devices
+        rooms = tuple([live.rooms.setdefault(one.id, Room(one)) for one in devices])
+        machine = Machine(news.worker, news.partition, news.offer, rooms)
         live.machines[news.worker] = machine
+        _tell_unserved(live)
+    return machine
+
+
+def joined(live: Live, news: LeaseJoined) -> None:
+    """Take in a slot, and the worker it is in if that is new."""
+    machine = _machine(live, news)
     machine.leases.add(news.nonce)
     live.leases[news.nonce] = Lease(news.nonce, machine)
 
@@ -47,6 +71,30 @@ def lost(live: Live, news: WorkerLost) -> None:
     for nonce in sorted(machine.leases) if machine else ():
         _take_back(live, live.leases.pop(nonce), news.why, blame=blame)
     losing(live, live.values.worker_lost(news.worker), news.why, look=True)
+    if machine is not None:
+        _part(live, machine)
+        _tell_unserved(live)
+
+
+def _part(live: Live, machine: Machine) -> None:
+    """Forget the devices of a worker that no other one has."""
+    live.turns.lost(machine)
+    others = {room.device.id for other in live.machines.values() for room in other.rooms}
+    for room in machine.rooms:
+        if room.device.id not in others:
+            del live.rooms[room.device.id]
+
+
+def _tell_unserved(live: Live) -> None:
+    """Say on the ready tasks what changed for them: that no worker can serve them, or one can."""
+    for _, where in live.ready.classes():
+        before, now = live.unserved.pop(where, ""), unserved(live, where)
+        if now:
+            live.unserved[where] = now
+        for key in live.ready.members(where) if now != before else ():
+            node = live.tasks[key]
+            if now or node.why == before:
+                change(live, node, "ready", now)
 
 
 def suspect(live: Live, news: Suspect) -> None:

@@ -31,12 +31,12 @@ from jupyter_wf.engine.signals import (
     Recall,
     Source,
     Unrun,
-    Vector,
 )
 from jupyter_wf.engine.state import KEEP
 from jupyter_wf.engine.worker import Bench
 from jupyter_wf.errors import EngineError, StoreError
 from jupyter_wf.events import TaskLog, TaskProgress, WorkerChanged
+from jupyter_wf.resources import WHOLE, Offer, Worker, all_of, offer_of
 
 logger = logging.getLogger("jupyter_wf.engine")
 
@@ -47,23 +47,33 @@ class LocalEngine(LiveEngine):
     Parameters
     ----------
     workers : int
-        Threads that serve any partition which is not listed.
+        Threads that belong to no partition.
     partitions : mapping, optional
-        Name → ``{"workers": threads, "gpu": devices, "memory": megabytes}``.
+        Name → what it has, such as ``{"workers": 4, "gpu": 1, "memory": "8GiB", "license": 2}``;
+        see `resources.offer_of`. The devices exist in name only: nothing looks for them.
     """
 
     def __init__(
         self,
         workers: int = 2,
-        partitions: Mapping[str, Mapping[str, float]] | None = None,
+        partitions: Mapping[str, Mapping[str, float | str]] | None = None,
         *,
         keep: int = KEEP,
     ) -> None:
         super().__init__(keep)
         if workers < 1 and not partitions:
             raise EngineError("An engine needs at least one worker.")
-        self._partitions: dict[str | None, Mapping[str, float]] = {None: {"workers": workers}}
-        self._partitions.update(partitions or {})
+        offers: dict[str | None, Mapping[str, float | str]] = {}
+        if workers:
+            offers[None] = {"workers": workers}
+        offers.update(partitions or {})
+        self._offers = {
+            f"local/{partition}" if partition else "local": (
+                partition,
+                offer_of(has, f"local/{partition}"),
+            )
+            for partition, has in offers.items()
+        }
         self._memory: dict[str, Encoded] = {}
         self._hands: dict[str, Hands] = {}
         self._benches: list[Bench] = []
@@ -73,24 +83,28 @@ class LocalEngine(LiveEngine):
     def _commits(self, store: Store) -> bool:  # noqa: ARG002 - whatever it is, it is here
         return True
 
+    def _planned(self) -> tuple[Worker, ...]:
+        return tuple(
+            [
+                Worker(n, partition, offer, all_of(offer))
+                for n, (partition, offer) in self._offers.items()
+            ]
+        )
+
     def _demand(self, order: Demand) -> None:
         if order.tasks and not self._benches:
-            for partition in self._partitions:
-                self._open(partition)
+            for name, (partition, offer) in self._offers.items():
+                self._open(name, partition, offer)
 
-    def _open(self, partition: str | None) -> None:
-        has = self._partitions[partition]
-        count = int(has.get("workers", 1))
-        name = f"local/{partition}" if partition else "local"
+    def _open(self, name: str, partition: str | None, offer: Offer) -> None:
+        count = offer.cpu // WHOLE
         bench = Bench(name, self._memory, self._find, self._writer, self._tell, copies=False)
         self._benches.append(bench)
-        gpu, memory = round(1000 * has.get("gpu", 0)), round(has.get("memory", 10**9))
-        offer = Vector(1000 * count, gpu, memory)
         self.publish(WorkerChanged(time.time(), name, "joined", name, count))
         for _ in range(count):
             self._lease(bench, partition, offer)
 
-    def _lease(self, bench: Bench, partition: str | None, offer: Vector) -> None:
+    def _lease(self, bench: Bench, partition: str | None, offer: Offer) -> None:
         nonce = uuid4().hex
         hands = Hands(bench, nonce, self._answer)
         with self._gate:
@@ -142,17 +156,7 @@ class LocalEngine(LiveEngine):
         hands.end()
         self.feed(LeaseEnded(order.nonce))
         bench = next(bench for bench in self._benches if bench.name == order.worker)
-        partition = order.worker.partition("/")[2] or None
-        has = self._partitions[partition]
-        self._lease(
-            bench,
-            partition,
-            Vector(
-                1000 * int(has.get("workers", 1)),
-                round(1000 * has.get("gpu", 0)),
-                round(has.get("memory", 10**9)),
-            ),
-        )
+        self._lease(bench, *self._offers[order.worker])
 
     def _provide(self, order: Provide) -> None:
         with self._gate:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from jupyter_wf.engine.abc import Job
-from jupyter_wf.engine.packing import Class, Durations, Lease, Machine, Ready
+from jupyter_wf.engine.machines import Machine, Room
+from jupyter_wf.engine.packing import Durations, Lease, Ready
 from jupyter_wf.engine.signals import Durable, Instruction, Unstored
+from jupyter_wf.engine.turns import Class, Turns
 from jupyter_wf.engine.values import Datum, Values
 from jupyter_wf.events import FINAL, Event, State
 from jupyter_wf.graph import Requirements
@@ -83,10 +85,12 @@ class Live:
         By key, every task that was submitted and not forgotten.
     machines, leases : dict
         By name and by nonce, who can run tasks.
+    rooms : dict
+        By id, the devices of all workers.
     durations : Durations
         What is known of how long each code takes.
-    ready : Ready
-        The tasks that could start.
+    ready, turns
+        The tasks that could start, and whose turn it is.
     serials : dict
         Task of each attempt that is in a lease's hands and may commit.
     writing : dict
@@ -97,6 +101,8 @@ class Live:
         Task that has computed, or found, what each recipe gives.
     classes : dict
         What decides where tasks with these requirements may run.
+    unserved : dict
+        Why no worker can serve tasks of a class, where none can.
     alarms : dict
         When an attempt that was asked to stop is stopped by force, and whose lease it is in.
     paused : dict
@@ -135,13 +141,16 @@ class Live:
     tasks: dict[str, Node] = field(default_factory=dict)
     machines: dict[str, Machine] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
+    rooms: dict[str, Room] = field(default_factory=dict)
     durations: Durations = field(default_factory=Durations)
     ready: Ready = field(default_factory=Ready)
+    turns: Turns = field(default_factory=Turns)
     serials: dict[int, str] = field(default_factory=dict)
     writing: dict[int, str] = field(default_factory=dict)
     early: dict[int, Durable | Unstored] = field(default_factory=dict)
     recipes: dict[str, str] = field(default_factory=dict)
     classes: dict[Requirements, Class] = field(default_factory=dict)
+    unserved: dict[Class, str] = field(default_factory=dict)
     alarms: dict[int, tuple[float, str]] = field(default_factory=dict)
     paused: dict[str, float] = field(default_factory=dict)
     condemned: set[str] = field(default_factory=set)

@@ -3,7 +3,7 @@
 A task is bound to a lease only when the lease can start it, or is about to: a lease is given work
 until `AHEAD` seconds of it are expected to be in its hands. So short tasks travel in large batches
 (a message costs as much as many of them), and long ones one by one (nothing queues behind them).
-Resources are integers, because sums of fractions drift until a whole device is never free.
+What tasks need and workers have is counted in ``machines``; whose turn it is says ``turns``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
-from jupyter_wf.engine.signals import Vector
+from jupyter_wf.engine.machines import NONE, Grant, Machine
+from jupyter_wf.engine.turns import Class, Place, Turns
 from jupyter_wf.graph import Requirements
+from jupyter_wf.resources import Amounts, need_of
 
 AHEAD = 0.02
 MOST = 256
@@ -53,21 +56,6 @@ class Durations:
 
 
 @dataclass(slots=True)
-class Machine:
-    """A worker: what it has, and what is not taken by attempts in its leases.
-
-    One that is `suspect`, because it is silent, is given nothing until it is heard again.
-    """
-
-    name: str
-    partition: str | None
-    offer: Vector
-    free: Vector
-    leases: set[str] = field(default_factory=set)
-    suspect: bool = False
-
-
-@dataclass(slots=True)
 class Lease:
     """A slot: the attempts in its hands, in order, each with its expected seconds.
 
@@ -79,15 +67,16 @@ class Lease:
     machine: Machine
     hands: dict[int, float] = field(default_factory=dict)
     load: float = 0.0
-    need: Vector | None = None
+    need: Amounts | None = None
+    grant: Grant = NONE
     since: float = 0.0
     parked: dict[int, float] = field(default_factory=dict)
 
-    def take(self, serial: int, seconds: float, need: Vector) -> None:
-        """Put an attempt into the lease's hands."""
+    def take(self, serial: int, seconds: float, need: Amounts) -> None:
+        """Put an attempt into the lease's hands; the first takes what all of them need."""
         if self.need is None:
             self.need = need
-            self.machine.free = self.machine.free.minus(need)
+            self.grant = self.machine.take(need)
         self.hands[serial] = seconds
         self.load += seconds
 
@@ -101,8 +90,8 @@ class Lease:
         else:
             self.load = sum(self.hands.values())
         if not self.hands and self.need is not None:
-            self.machine.free = self.machine.free.plus(self.need)
-            self.need = None
+            self.machine.give(self.need, self.grant)
+            self.need, self.grant = None, NONE
         return True
 
     def park(self, serial: int) -> None:
@@ -110,23 +99,24 @@ class Lease:
         if self.give(serial):
             self.parked[serial] = self.since
 
-    def room(self, need: Vector) -> bool:
+    def room(self, need: Amounts) -> bool:
         """Whether another task with this need may be bound to this lease now."""
-        if self.machine.suspect:
+        machine = self.machine
+        if machine.suspect:
             return False
         if self.need is None:
-            return self.machine.free.covers(need)
-        return self.need == need and self.load < AHEAD and len(self.hands) < MOST
+            return machine.fits(need)
+        if self.need != need or self.load >= AHEAD or len(self.hands) >= MOST:
+            return False
+        kept = machine.kept
+        return (kept is None or kept == need) and all(
+            room.kept is None or room.kept == need for room in self.grant
+        )
 
 
-Class = tuple[str | None, Vector]
-#: (minus its priority, number in order of submission): of ready tasks, the least starts first.
-Place = tuple[int, int]
-
-
-def need_of(requirements: Requirements) -> Class:
-    """Return what decides where a task may run: its partition and its vector."""
-    return requirements.partition, Vector(requirements.cpu, requirements.gpu, requirements.memory)
+def class_of(requirements: Requirements) -> Class:
+    """Return what decides where a task may run: its partition and what it takes there."""
+    return requirements.partition, need_of(requirements)
 
 
 class Ready:
@@ -160,28 +150,34 @@ class Ready:
         """Return at most `count` of the tasks, whichever."""
         return [*islice(self._members, count)]
 
-    def classes(self) -> list[Class]:
-        """Return the kinds of need that tasks here have; the first task's first."""
+    def classes(self) -> list[tuple[Place, Class]]:
+        """Return the kinds of need that tasks here have, each with the place of its first task."""
         found = []
-        for where, heap in list(self._heaps.items()):
-            while heap and heap[0][1] not in self._members:
-                heapq.heappop(heap)
-            if heap:
-                found.append((heap[0], where))
-            else:
+        for where in [*self._heaps]:
+            first = self.first(where)
+            if first is None:
                 del self._heaps[where]
-        return [where for _, where in sorted(found, key=lambda pair: pair[0])]
+            else:
+                found.append((first[0], where))
+        return found
 
-    def first(self, where: Class) -> str | None:
-        """Return the first task with this need."""
+    def first(self, where: Class) -> tuple[Place, str] | None:
+        """Return the first task with this need, and its place."""
         heap = self._heaps.get(where, [])
         while heap and heap[0][1] not in self._members:
             heapq.heappop(heap)
-        return heap[0][1] if heap else None
+        return heap[0] if heap else None
+
+    def members(self, where: Class) -> list[str]:
+        """Return all tasks with this need."""
+        return [task for _, task in self._heaps.get(where, ()) if task in self._members]
 
     def count(self, where: Class) -> int:
         """Return at most how many tasks have this need."""
         return len(self._heaps.get(where, ()))
+
+
+Bind = Callable[[str, Lease, float, Amounts], None]
 
 
 def assign(
@@ -189,7 +185,8 @@ def assign(
     leases: Iterable[Lease],
     expect: Callable[[str], float],
     weigh: Callable[[str], Mapping[str, int]],
-    bind: Callable[[str, Lease, float, Vector], None],
+    bind: Bind,
+    turns: Turns,
 ) -> None:
     """Bind ready tasks to leases until no lease has room or no task is ready.
 
@@ -205,22 +202,45 @@ def assign(
         Task -> bytes of its inputs in the memory of each worker; empty if it hardly matters.
     bind : callable
         Takes (task, lease, expected seconds, need); calls `Lease.take`.
+    turns : Turns
+        Who was overtaken, from one call to the next.
     """
     pool = list(leases)
+    turns.slots = len(pool)
     pooled = any(lease.machine.partition is not None for lease in pool)
-    for where in ready.classes():
-        partition, asked = where
-        fitting = [
-            lease
-            for lease in pool
-            if partition is None or not pooled or lease.machine.partition == partition
-        ]
+    classes = ready.classes()
+    for where in turns.order(classes):
+        partition, need = where
+        fitting = pool
+        if partition is not None and pooled:
+            fitting = [lease for lease in pool if lease.machine.partition == partition]
+        last: Place | None = None
+        count = 0
         while fitting:
-            open_ = [lease for lease in fitting if lease.room(_clamped(asked, lease.machine))]
+            open_ = [lease for lease in fitting if lease.room(lease.machine.clamped(need))]
             if not open_ or ready.first(where) is None:
                 break
-            lease = min(open_, key=lambda lease: lease.load)
-            _fill(lease, open_, where, ready, expect, weigh, bind)
+            lease = min(open_, key=_sparing if not need.devices else partial(_snug, need))
+            last, filled = _fill(lease, open_, where, ready, expect, weigh, bind)
+            count += filled
+        if len(classes) > 1:
+            if last is not None:
+                turns.started(where, last, count)
+            if turns.due(where) and ready.first(where) is not None:
+                turns.keep(where, {one.machine.name: one.machine for one in fitting}.values())
+
+
+def _sparing(lease: Lease) -> tuple[float, int]:
+    """Order leases for tasks that need no device: idle ones first, on workers without."""
+    return lease.load, len(lease.machine.rooms)
+
+
+def _snug(need: Amounts, lease: Lease) -> tuple[int, int, float]:
+    """Order leases for tasks that need devices: where the least of a device is left."""
+    machine = lease.machine
+    grant = lease.grant or machine.choose(machine.clamped(need)) or NONE
+    left = sum(room.gpu for room in grant)
+    return left, sum(1 for room in machine.rooms if room.gpu), lease.load
 
 
 def _fill(
@@ -230,32 +250,32 @@ def _fill(
     ready: Ready,
     expect: Callable[[str], float],
     weigh: Callable[[str], Mapping[str, int]],
-    bind: Callable[[str, Lease, float, Vector], None],
-) -> None:
-    """Give `lease` its share of one class; a task with large inputs may go elsewhere."""
-    share = MOST
-    while share > 0 and (task := ready.first(where)) is not None:
+    bind: Bind,
+) -> tuple[Place, int]:
+    """Give `lease` its share of one class; a task with large inputs may go elsewhere.
+
+    Returns the place of the last task that was bound, and how many were: one at least.
+    """
+    share, count, last = MOST, 0, (0, 0)
+    while count < share and (first := ready.first(where)) is not None:
+        place, task = first
         seconds = expect(task)
-        if share == MOST and seconds != UNKNOWN:
+        if not count and seconds != UNKNOWN:
             # Guided: never more than half of an even split, so that leases finish together.
             share = max(1, min(MOST, ready.count(where) // (2 * len(open_))))
         here = weigh(task)
         target = min(open_, key=lambda one: _cost(one, here)) if here else lease
-        need = _clamped(where[1], target.machine)
+        need = target.machine.clamped(where[1])
         if not target.room(need):
-            return
+            break
         ready.discard(task)
         bind(task, target, seconds, need)
+        last, count = place, count + 1
         if target is not lease or seconds == UNKNOWN:
-            return
-        share -= 1
+            break
+    return last, count
 
 
 def _cost(lease: Lease, here: Mapping[str, int]) -> float:
     """Return seconds, up to a constant, until a task could start in `lease` with its inputs."""
     return lease.load - here.get(lease.machine.name, 0) * PER_BYTE
-
-
-def _clamped(need: Vector, machine: Machine) -> Vector:
-    """Let a task that asks for more cores than a worker has take all of them."""
-    return need if need.cpu <= machine.offer.cpu else need._replace(cpu=machine.offer.cpu)

@@ -37,6 +37,7 @@ from jupyter_wf.engine.state import KEEP, LiveGraph
 from jupyter_wf.engine.writer import Writer
 from jupyter_wf.errors import EngineError
 from jupyter_wf.events import Event, Listener
+from jupyter_wf.resources import Worker
 
 logger = logging.getLogger("jupyter_wf.engine")
 #: Bytes of small results that are kept here, beside the copies with the workers.
@@ -101,6 +102,10 @@ class LiveEngine(Engine):
 
     @abstractmethod
     def _shut(self) -> None: ...
+
+    def _planned(self) -> tuple[Worker, ...]:
+        """Return the workers that a first job would start, as far as known."""
+        return ()
 
     #: Whether computed values are committed to the store.
     def _commits(self, store: Store) -> bool:
@@ -167,6 +172,12 @@ class LiveEngine(Engine):
             f"The value {data[:12]} was lost with the worker that held it, and is computed again. "
             f"Wait for its task, then ask anew."
         )
+
+    def offers(self) -> tuple[Worker, ...]:
+        """Return the workers that are here, or that a first job would start, as far as known."""
+        with self._lock:
+            here = self._graph.workers() if self._graph is not None else ()
+        return here or self._planned()
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was computed is durable, and listeners know of it."""

@@ -7,32 +7,13 @@ answer that comes late, or twice, is recognised and rejected: only a task's curr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.events import Event, Failure
 from jupyter_wf.records import Record, Stored
-
-
-class Vector(NamedTuple):
-    """Amounts of what a worker has or a task needs: thousandths of cores and devices, megabytes."""
-
-    cpu: int = 1000
-    gpu: int = 0
-    memory: int = 0
-
-    def plus(self, other: Vector) -> Vector:
-        """Add amounts."""
-        return Vector(self.cpu + other.cpu, self.gpu + other.gpu, self.memory + other.memory)
-
-    def minus(self, other: Vector) -> Vector:
-        """Subtract amounts."""
-        return Vector(self.cpu - other.cpu, self.gpu - other.gpu, self.memory - other.memory)
-
-    def covers(self, need: Vector) -> bool:
-        """Whether at least `need` is here."""
-        return self.cpu >= need.cpu and self.gpu >= need.gpu and self.memory >= need.memory
+from jupyter_wf.resources import Offer
 
 
 class Source(NamedTuple):
@@ -62,6 +43,8 @@ class Attempt:
         The run that asked for it.
     child : bool
         Whether a running task added the task.
+    gpus : tuple of str
+        The devices that it was given, as CUDA_VISIBLE_DEVICES names them.
     """
 
     serial: int
@@ -71,6 +54,7 @@ class Attempt:
     sources: tuple[Source, ...]
     run: str
     child: bool = False
+    gpus: tuple[str, ...] = ()
 
 
 # -- stimuli: what happened --------------------------------------------------------------------
@@ -101,13 +85,22 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerJoined:
+    """A worker is here, though there may be no slot of it yet."""
+
+    worker: str
+    partition: str | None = None
+    offer: Offer = field(default_factory=Offer)
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseJoined:
-    """A slot of `worker` takes attempts; `offer` is what the whole worker has."""
+    """A slot of `worker` takes attempts; `offer` is what the whole worker has, if that is new."""
 
     nonce: str
     worker: str
     partition: str | None = None
-    offer: Vector = Vector()
+    offer: Offer = field(default_factory=Offer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +222,7 @@ Stimulus = (
     Submit
     | Cancel
     | Forget
+    | WorkerJoined
     | LeaseJoined
     | LeaseEnded
     | WorkerLost

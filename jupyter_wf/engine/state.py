@@ -19,6 +19,7 @@ from jupyter_wf.engine.binding import dispatch, slots
 from jupyter_wf.engine.children import sweep
 from jupyter_wf.engine.nodes import Live
 from jupyter_wf.engine.reuse import settle
+from jupyter_wf.engine.serving import workers
 from jupyter_wf.engine.signals import (
     Awaiting,
     Cancel,
@@ -38,12 +39,14 @@ from jupyter_wf.engine.signals import (
     Tick,
     Unrun,
     Unstored,
+    WorkerJoined,
     WorkerLost,
 )
 from jupyter_wf.engine.transitions import coming
 from jupyter_wf.engine.values import Values
 from jupyter_wf.events import FINAL
 from jupyter_wf.records import Record
+from jupyter_wf.resources import WHOLE, Worker
 
 #: Bytes of durable values nobody reads now which may stay in the workers' memory, by default.
 KEEP = 256_000_000
@@ -52,6 +55,7 @@ HANDLERS: dict[type, Callable[[Live, Any], None]] = {
     Submit: asking.submit,
     Cancel: asking.cancel,
     Forget: asking.forget,
+    WorkerJoined: leases.came,
     LeaseJoined: leases.joined,
     LeaseEnded: leases.ended,
     WorkerLost: leases.lost,
@@ -122,6 +126,10 @@ class LiveGraph:
         """Return how many slots would end what is ready within `horizon` seconds."""
         return slots(self.live, horizon)
 
+    def workers(self) -> tuple[Worker, ...]:
+        """Return who is here, with what they have and what of it is free."""
+        return workers(self.live)
+
     def task_of(self, serial: int) -> str | None:
         """Return the task whose current attempt this is, if it is anyone's."""
         return self.live.serials.get(serial)
@@ -163,14 +171,34 @@ class LiveGraph:
         for datum in live.values.data.values():
             for reader in datum.readers:
                 assert live.tasks[reader].state not in FINAL
+        self._validate_amounts()
+
+    def _validate_amounts(self) -> None:
+        """Raise `AssertionError` unless what is taken and what is free are all there is."""
+        live = self.live
+        used: dict[str, tuple[int, int]] = {}
         for machine in live.machines.values():
-            used = [live.leases[n].need for n in machine.leases]
-            free = machine.free
-            for need in used:
-                free = free.plus(need) if need is not None else free
-            assert free == machine.offer
-            assert machine.free.cpu >= 0
-            assert machine.free.gpu >= 0
+            taken = [lease for n in machine.leases if (lease := live.leases[n]).need is not None]
+            cpu, memory, named = machine.cpu, machine.memory, dict(machine.named)
+            assert min(cpu, memory, *named.values(), 0) == 0, machine
+            for lease in taken:
+                need = lease.need
+                assert need is not None
+                assert len(lease.grant) == need.devices
+                cpu, memory = cpu + need.cpu, memory + need.memory
+                for name, amount in need.named:
+                    named[name] += amount
+                for room in lease.grant:
+                    gpu, on_device = used.get(room.device.id, (0, 0))
+                    more = room.takes(need)
+                    used[room.device.id] = gpu + more[0], on_device + more[1]
+            assert (cpu, memory) == (machine.offer.cpu, machine.offer.memory)
+            assert tuple(sorted(named.items())) == machine.offer.named
+            assert all(live.rooms[room.device.id] is room for room in machine.rooms)
+        for name, room in live.rooms.items():
+            gpu, on_device = used.get(name, (0, 0))
+            assert min(room.gpu, room.memory) >= 0
+            assert (room.gpu + gpu, room.memory + on_device) == (WHOLE, room.device.memory)
 
 
 def _check_children(live: Live) -> None:

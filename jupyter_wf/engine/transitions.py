@@ -7,7 +7,8 @@ is cancelled cancels all that need it.
 from __future__ import annotations
 
 from jupyter_wf.engine.nodes import Live, Node
-from jupyter_wf.engine.packing import Lease, need_of
+from jupyter_wf.engine.packing import Lease, class_of
+from jupyter_wf.engine.serving import unserved
 from jupyter_wf.engine.signals import Interrupt, Provide, Source
 from jupyter_wf.engine.values import Datum
 from jupyter_wf.events import FINAL, Failure, State, TaskChanged, TaskFailed
@@ -200,9 +201,14 @@ def enqueue(live: Live, node: Node, why: str) -> None:
     requirements = node.job.requirements
     where = live.classes.get(requirements)
     if where is None:
-        where = live.classes[requirements] = need_of(requirements)
+        where = live.classes[requirements] = class_of(requirements)
     if live.ready.add((-requirements.priority, node.order), node.job.key, where):
         live.full = False
+        cause = unserved(live, where)
+        if cause:
+            live.unserved[where] = cause
+    if live.unserved:
+        why = live.unserved.get(where, why)
     change(live, node, "ready", why)
 
 

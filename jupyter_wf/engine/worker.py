@@ -158,7 +158,7 @@ class Bench:
             tell(serial, "progress", (done, total, note))
 
         partition = job.requirements.partition
-        context = TaskContext(job.name, attempt.number, partition, report, family)
+        context = TaskContext(job.name, attempt.number, partition, attempt.gpus, report, family)
         self.executions[job.code.label if attempt.child else job.name] += 1
         token = current.set(context)
         try:

@@ -47,7 +47,7 @@ class Completer:
         Examples
         --------
         >>> Completer(lambda: (["fit"], ["X", "model"])).complete("%%task a --gp")
-        ('--gp', [('--gpu', 'option')])
+        ('--gp', [('--gpu', 'option'), ('--gpu-memory', 'option')])
         """
         line = _LINE.fullmatch(before)
         if line is None:

@@ -125,6 +125,14 @@ def parser() -> Parser:
     add("--cpus", type=float, default=1, metavar="N", help="cores, fractions allowed")
     add("--gpu", type=float, default=0, metavar="F", help="GPUs, fractions allowed")
     add("--memory", default="0", metavar="SIZE", help="memory, as in 4GiB or 500MB")
+    add("--gpu-memory", default="0", metavar="SIZE", help="memory of each GPU, as in 8GiB")
+    add(
+        "--resource",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="what workers offer by that name, as in license=1; NAME alone: some, not taken",
+    )
     add("--retries", type=int, default=0, metavar="N", help="how often to repeat when it fails")
     add(
         "--retry-delay",
@@ -189,6 +197,8 @@ def parse_line(line: str) -> Options:
             cpus=found.cpus,
             gpu=found.gpu,
             memory=found.memory,
+            gpu_memory=found.gpu_memory,
+            resources=dict(_resource(given) for given in _listed(found.resource)),
             retries=found.retries,
             timeout=found.timeout,
             cache=not found.no_cache,
@@ -215,6 +225,16 @@ def _not_yet(option: str, remedy: str) -> CaptureError:
 
 def _listed(given: Iterable[str]) -> list[str]:
     return [name.strip() for part in given for name in part.split(",") if name.strip()]
+
+
+def _resource(given: str) -> tuple[str, float]:
+    name, equals, amount = given.partition("=")
+    try:
+        return name.strip(), float(amount) if equals else True
+    except ValueError:
+        raise CaptureError(
+            f"%%task: --resource {given!r} is not understood. Write NAME=N, as in license=1."
+        ) from None
 
 
 def _names(option: str, given: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -62,8 +62,11 @@ def _needs(needs: Requirements) -> str:
     said = [f"{needs.cpu / 1000:g} cpu"]
     if needs.gpu:
         said.append(f"{needs.gpu / 1000:g} gpu")
+    if needs.gpu_memory:
+        said.append(f"{needs.gpu_memory} MB of gpu memory")
     if needs.memory:
         said.append(f"{needs.memory} MB")
+    said += [f"{n / 1000:g} {name}" if n else name for name, n in needs.resources]
     if needs.partition:
         said.append(f"partition {needs.partition}")
     if needs.retries:

@@ -14,6 +14,7 @@ from jupyter_wf.engine.local import LocalEngine
 from jupyter_wf.engine.store import open_store
 from jupyter_wf.engine.testing import EngineTests, Watch, cell, out, wait_for_file
 from jupyter_wf.events import TaskComputed, TaskFailed
+from jupyter_wf.resources import all_of
 
 
 class TestLocalEngine(EngineTests):
@@ -155,3 +156,34 @@ def test_a_profiler_works_around_a_body() -> None:
         assert Breaker().guarded(lambda: 42) == 42
     finally:
         profile.disable()
+
+
+def test_a_task_knows_the_devices_it_was_given() -> None:
+    engine, watch = LocalEngine(1, {"gpu": {"workers": 2, "gpu": 3, "license": 1}}), Watch()
+    engine.start(open_store("memory://"))
+    engine.subscribe(watch)
+    source = "import jupyter_wf as wf\nx = wf.context().gpus"
+    two = cell(source, name="two", outputs=["x"], gpu=2000, resources=(("license", 1000),))
+    none = cell(source, name="none", outputs=["x"])
+    engine.submit([two, none], {})
+    assert watch.end(two, none) == ["stored"] * 2
+    assert engine.value(out(two)) == ("0", "1")
+    assert engine.value(out(none)) == ()
+    assert {worker.free for worker in engine.offers()} == {
+        all_of(worker.offer) for worker in engine.offers()
+    }
+    engine.close()
+
+
+def test_what_no_worker_can_serve_says_so_until_it_can_be_served() -> None:
+    engine, watch = LocalEngine(1, {"gpu": {"gpu": 1}}), Watch()
+    assert [worker.partition for worker in engine.offers()] == [None, "gpu"]
+    engine.start(open_store("memory://"))
+    engine.subscribe(watch)
+    much = cell("x = 1", name="much", outputs=["x"], gpu=2000)
+    engine.submit([much], {})
+    watch.until(lambda: "asks for 2 gpus" in watch.why(much))
+    assert watch.state(much) == "ready"
+    engine.cancel([much.key])
+    assert watch.end(much) == ["cancelled"]
+    engine.close()

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.engine.answers import DEATHS
+from jupyter_wf.engine.packing import MOST
+from jupyter_wf.engine.serving import NOBODY
 from jupyter_wf.engine.signals import (
     Cancel,
     Demand,
@@ -33,6 +35,7 @@ from jupyter_wf.engine.signals import (
     Tick,
     Unrun,
     Unstored,
+    WorkerJoined,
     WorkerLost,
 )
 from jupyter_wf.engine.state import LiveGraph
@@ -41,6 +44,7 @@ from jupyter_wf.engine.transitions import GRACE
 from jupyter_wf.errors import EngineError
 from jupyter_wf.events import FINAL, Failure, TaskChanged
 from jupyter_wf.records import Record, Stored
+from jupyter_wf.resources import Device, Offer, offer_of
 
 OOPS = Failure("ValueError", "oops", "")
 
@@ -385,6 +389,51 @@ def test_demand_is_told_when_slots_are_short_and_when_none_is_needed() -> None:
     assert script.of(Demand)[-1] == Demand(0)
 
 
+def test_what_nobody_can_serve_is_told_as_workers_come_and_go() -> None:
+    script, whys = Script(), []
+    job = cell("x = 1", name="big", outputs=["x"], gpu=1000)
+    small, large = Offer(), offer_of({"gpu": 1}, "w2")
+    script(Submit((job,), {}))
+    for news in (
+        WorkerJoined("w1", None, small),
+        WorkerJoined("w2", None, large),
+        WorkerLost("w2", "gone"),
+        WorkerLost("w1", "gone"),
+        LeaseJoined("l2", "w2", None, large),
+    ):
+        whys.append(script.why(job))
+        script(news)
+    assert whys == [
+        NOBODY,
+        "asks for 1 gpu; the workers have none (1 worker)",
+        "",
+        "asks for 1 gpu; the workers have none (1 worker)",
+        NOBODY,
+    ]
+    assert script.states() == {"big": "running"}
+    assert script.of(HandOver)[-1].attempts[0].gpus == ("0",)
+
+
+def test_many_tiny_tasks_travel_in_few_messages() -> None:
+    script, leases = Script(), [f"l{i}" for i in range(4)]
+    jobs = [cell("x = 1", name=f"n{i}", outputs=["x"], cache=False) for i in range(10_000)]
+    orders = script.graph.handle(1.0, Submit(tuple(jobs), {}), *[LeaseJoined(n, n) for n in leases])
+    messages = []
+    while orders:
+        handed = [order for order in orders if isinstance(order, HandOver)]
+        messages += handed
+        done = [
+            Finished(order.nonce, attempt.serial, (Stored("c", "json", 1),), 1e-5)
+            for order in handed
+            for attempt in order.attempts
+        ]
+        orders = script.graph.handle(1.0, *done) if done else []
+    assert sum(len(order.attempts) for order in messages) == 10_000
+    # The first of a kind go one by one, and the last are spread; between them, the most there may.
+    assert len(messages) < 100
+    assert max(len(order.attempts) for order in messages) == MOST
+
+
 # -- any script ------------------------------------------------------------------------------------
 
 
@@ -395,11 +444,18 @@ def graphs(draw) -> list[Job]:
         parents = draw(st.lists(st.sampled_from(jobs), unique_by=id, max_size=3)) if jobs else []
         inputs = [(f"x{n}", out(parent)) for n, parent in enumerate(parents)]
         source = draw(st.sampled_from(["y = 1", "y = 2", f"y = 'own {i}'"]))
-        more = {"retries": draw(st.integers(0, 1))}
+        more = {"retries": draw(st.integers(0, 1)), "gpu": draw(st.sampled_from([0, 0, 500, 1000]))}
         if draw(st.booleans()):
             more["timeout"] = 3.0
         jobs.append(cell(source, name=f"t{i}", inputs=inputs, outputs=["y"], **more))
     return jobs
+
+
+#: The first two see the same device, the third has none.
+OFFERS = {
+    name: Offer(2000, (Device(place, "0"),) if place else ())
+    for name, place in {"w1": "host", "w2": "host", "w3": "", "w9": "own"}.items()
+}
 
 
 @settings(max_examples=300, deadline=None)
@@ -428,7 +484,7 @@ def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> No
         elif step == 2 or not script.graph.leases:
             born += 1
             worker = data.draw(st.sampled_from(["w1", "w2", "w3"]))
-            script(LeaseJoined(f"l{born}", worker))
+            script(LeaseJoined(f"l{born}", worker, None, OFFERS[worker]))
         elif step == 3:
             script(WorkerLost(data.draw(st.sampled_from(sorted(script.graph.machines))), "died"))
         elif step == 4:
@@ -469,7 +525,7 @@ def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> No
             else:
                 script(data.draw(st.sampled_from([Durable(serial), Unstored(serial, "full")])))
     # From whatever state this is, honest workers bring everything to an end.
-    script(LeaseJoined("last", "w9"))
+    script(LeaseJoined("last", "w9", None, OFFERS["w9"]))
     for _ in range(500):
         hands = in_hand()
         writing = [*script.graph.live.writing]

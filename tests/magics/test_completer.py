@@ -40,7 +40,7 @@ def complete(cell: Cell, shell: InteractiveShell, flow: wf.Workflow) -> Callable
 @pytest.mark.parametrize(
     ("text", "replaced", "offered"),
     [
-        ("%%task --g|", "--g", ["--gpu"]),
+        ("%%task --g|", "--g", ["--gpu", "--gpu-memory"]),
         ("%%task fit --retri|\nx = 1", "--retri", ["--retries"]),
         ("# note\n%%task --no-c|\nx = 1", "--no-c", ["--no-cache"]),
         ("%%task --gpu 1 --me|mory", "--me", ["--memory"]),

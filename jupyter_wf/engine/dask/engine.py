@@ -40,12 +40,12 @@ from jupyter_wf.engine.signals import (
     Suspect,
     Unrun,
     Unstored,
-    Vector,
     WorkerLost,
 )
 from jupyter_wf.engine.state import KEEP
 from jupyter_wf.errors import EngineError
 from jupyter_wf.events import TaskLog, TaskProgress, WorkerChanged, WorkerSample
+from jupyter_wf.resources import Offer
 
 logger = logging.getLogger("jupyter_wf.engine")
 LOOK = 1.0
@@ -300,7 +300,7 @@ class DaskEngine(LiveEngine):
                 case "unstored":
                     stimuli.append(Unstored(*item[1:]))
                 case "joined":
-                    offer = Vector(1000 * link.threads, 0, 10**9)
+                    offer = Offer(1000 * link.threads)
                     if self._slots is not None:
                         self._slots.joined(key_of(item[1]))
                     stimuli.append(LeaseJoined(item[1], link.address, link.partition, offer))

@@ -34,12 +34,12 @@ from jupyter_wf.engine.signals import (
     Recall,
     Source,
     Unrun,
-    Vector,
     WorkerLost,
 )
 from jupyter_wf.engine.state import KEEP
 from jupyter_wf.errors import EngineError, StoreError
 from jupyter_wf.events import TaskLog, TaskProgress, WorkerChanged
+from jupyter_wf.resources import Offer
 
 logger = logging.getLogger("jupyter_wf.engine")
 #: Seconds that a process is given to end by itself.
@@ -117,7 +117,7 @@ class FuturesEngine(LiveEngine):
             case "joined":
                 link.pid = rest[0]
                 self.publish(WorkerChanged(time.time(), link.name, "joined", link.name, 1))
-                self.feed(LeaseJoined(link.name, link.name, None, Vector(1000, 0, 10**9)))
+                self.feed(LeaseJoined(link.name, link.name, None, Offer(1000)))
             case "answers":
                 answers, written, values, link.executions = rest
                 for value in values:

@@ -16,5 +16,6 @@ and, where its machines can't open a store in the memory of this process, a fixt
 
 from jupyter_wf.engine.testing.jobs import Watch, call, cell, out, wait_for_file
 from jupyter_wf.engine.testing.suite import EngineTests
+from jupyter_wf.engine.testing.virtual import Span, VirtualCluster
 
-__all__ = ["EngineTests", "Watch", "call", "cell", "out", "wait_for_file"]
+__all__ = ["EngineTests", "Span", "VirtualCluster", "Watch", "call", "cell", "out", "wait_for_file"]
