@@ -18,6 +18,7 @@ from jupyter_wf.events import (
     TaskFailed,
     TaskLog,
     TaskProgress,
+    TasksSpawned,
     WorkerChanged,
     WorkerSample,
 )
@@ -26,6 +27,8 @@ from jupyter_wf.records import Stored
 LOG_LINES = 2000
 NOTHING: Mapping[str, Stored] = Map()
 SAMPLES = 600
+#: How many tasks that were added by running ones, and have ended, are remembered.
+KEEP = 10_000
 
 
 @dataclass(slots=True)
@@ -42,6 +45,11 @@ class TaskStatus:
         Name of the output → `Stored`.
     progress : (float, float, str) or None
         (done, total, note).
+    name, root : str
+        Of a task that a running task added: its name, and the key of the task at the top to whose
+        computation it belongs.
+    added, ended : int
+        How many tasks were added in its computation, and how many of them have ended.
     """
 
     state: str = "waiting"
@@ -57,6 +65,10 @@ class TaskStatus:
     outputs: Mapping[str, Stored] = NOTHING
     failure: Failure | None = None
     progress: tuple[float, float, str] | None = None
+    name: str = ""
+    root: str = ""
+    added: int = 0
+    ended: int = 0
     _log: deque[tuple[str, str]] | None = None
 
     @property
@@ -100,9 +112,11 @@ class Status:
     ('running', 1.0)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep: int = KEEP) -> None:
         self.tasks: dict[str, TaskStatus] = {}
         self.workers: dict[str, WorkerStatus] = {}
+        self._keep = keep
+        self._ended: deque[str] = deque()
 
     def fold(self, events: Iterable[Event]) -> None:
         """Take in events, in their order."""
@@ -110,6 +124,10 @@ class Status:
             match event:
                 case TaskChanged():
                     self._changed(event)
+                    if event.state in FINAL:
+                        self._count(event.task)
+                case TasksSpawned():
+                    self._spawned(event)
                 case TaskComputed():
                     task = self._task(event.task)
                     task.computed = True
@@ -118,9 +136,16 @@ class Status:
                     task.cpu, task.grown = event.cpu, event.grown
                     task.outputs = dict(event.outputs)
                 case TaskCached():
+                    old = self._task(event.task)
                     self.tasks[event.task] = TaskStatus(
-                        "cached", event.why, computed=True, outputs=dict(event.outputs)
+                        "cached",
+                        event.why,
+                        computed=True,
+                        outputs=dict(event.outputs),
+                        name=old.name,
+                        root=old.root,
                     )
+                    self._count(event.task)
                 case TaskFailed():
                     task = self._task(event.task)
                     task.state, task.failure = "error", event.failure
@@ -142,15 +167,38 @@ class Status:
 
     def _changed(self, event: TaskChanged) -> None:
         old = self.tasks.get(event.task)
-        if old is None or event.state == "waiting" or (event.state == "ready" and old.settled):
+        anew = event.state == "waiting" and not event.attempt
+        if old is None or anew or (event.state in {"waiting", "ready"} and old.settled):
             # A task taken on anew keeps nothing of the time before.
-            self.tasks[event.task] = TaskStatus(event.state, event.why)
+            name, root = (old.name, old.root) if old is not None else ("", "")
+            self.tasks[event.task] = TaskStatus(event.state, event.why, name=name, root=root)
             old = self.tasks[event.task]
         old.state, old.why = event.state, event.why
         if event.state == "running":
             old.worker, old.attempt, old.started = event.worker, event.attempt, event.time
         elif event.state in ("error", "cancelled"):
             old.finished = event.time
+
+    def _spawned(self, event: TasksSpawned) -> None:
+        root = self._task(event.parent).root or event.parent
+        self._task(root).added += len(event.tasks)
+        for key, name in event.tasks:
+            task = self._task(key)
+            task.name, task.root = name, root
+
+    def _count(self, key: str) -> None:
+        """Count an added task that has ended; of these, only the newest are kept."""
+        root = self.tasks[key].root
+        if not root:
+            return
+        if root in self.tasks:
+            self.tasks[root].ended += 1
+        self._ended.append(key)
+        while len(self._ended) > self._keep:
+            first = self._ended.popleft()
+            oldest = self.tasks.get(first)
+            if oldest is not None and oldest.root and oldest.settled:
+                del self.tasks[first]
 
     def _worker_changed(self, event: WorkerChanged) -> None:
         if event.state == "left":

@@ -17,6 +17,7 @@ from jupyter_wf.events import (
     TaskFailed,
     TaskLog,
     TaskProgress,
+    TasksSpawned,
     WorkerChanged,
     WorkerSample,
 )
@@ -40,6 +41,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(TaskFailed, TIMES, KEYS, st.just("w"), st.just(1), st.just(Failure("E", "m", ""))),
     st.builds(TaskLog, TIMES, KEYS, st.just("stdout"), st.text(max_size=5)),
     st.builds(TaskProgress, TIMES, KEYS, TIMES, TIMES),
+    st.builds(TasksSpawned, TIMES, KEYS, st.just((("k2", "two"), ("k4", "four")))),
     st.builds(WorkerChanged, TIMES, st.just("w"), st.sampled_from(["joined", "left", "suspect"])),
     st.builds(WorkerSample, TIMES, st.just("w"), st.just(0.5), st.just(100)),
 )
@@ -106,3 +108,28 @@ def test_a_worker_that_left_is_gone() -> None:
     assert list(status.workers["w"].history) == [(1.5, 0.5, 10)]
     status.fold([WorkerChanged(2.0, "w", "left")])
     assert status.workers == {}
+
+
+def test_added_tasks_count_at_the_top_and_only_the_newest_are_kept() -> None:
+    status = Status(keep=2)
+    status.fold([TaskChanged(1.0, "top", "running", "w", 1)])
+    status.fold([TasksSpawned(2.0, "top", (("a", "A"), ("b", "B")))])
+    status.fold([TasksSpawned(3.0, "a", (("c", "C"),))])
+    top = status.tasks["top"]
+    assert (top.added, top.ended) == (3, 0)
+    assert [(status.tasks[key].name, status.tasks[key].root) for key in "abc"] == [
+        ("A", "top"),
+        ("B", "top"),
+        ("C", "top"),
+    ]
+    status.fold([TaskChanged(4.0, key, "stored") for key in "abc"])
+    assert (top.added, top.ended) == (3, 3)
+    assert set(status.tasks) == {"top", "b", "c"}
+
+
+def test_a_task_that_has_handed_its_output_on_keeps_what_it_wrote() -> None:
+    status = Status()
+    status.fold([TaskChanged(1.0, "k", "running", "w", 1), TaskLog(2.0, "k", "stdout", "text")])
+    status.fold([TaskChanged(3.0, "k", "waiting", "", 1, "handed on to `x`")])
+    assert list(status.tasks["k"].log) == [("stdout", "text")]
+    assert status.tasks["k"].started == 1.0

@@ -6,7 +6,7 @@ An attempt is accepted once, and only while it is its task's current one.
 from __future__ import annotations
 
 from jupyter_wf.engine.children import adopt
-from jupyter_wf.engine.delegation import hand_on
+from jupyter_wf.engine.delegation import hand_on, shorten
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.retries import may_retry, pause
 from jupyter_wf.engine.signals import Durable, Failed, Finished, Missing, Unrun, Unstored
@@ -131,11 +131,13 @@ def durable(live: Live, news: Durable) -> None:
         if datum is None or datum.content is None or (node.writing and data not in node.given):
             continue
         live.values.durable(datum.content)
-        if live.children:
-            _tell_followers(live, datum.content)
+        _tell_followers(live, datum.content)
+    live.values.disown(node.given, node.job.key)
+    node.given = ()
     if node.writing:
         node.writing = 0
         settle_reads(live, node)
+        shorten(live, node)
     else:
         done(live, node, "stored")
 
@@ -143,7 +145,7 @@ def durable(live: Live, news: Durable) -> None:
 def _tell_followers(live: Live, content: str) -> None:
     """Have tasks looked at that handed their outputs on to what is now durable."""
     found = live.values.contents.get(content)
-    for data in found.data if found is not None else ():
+    for data in found.data if found is not None and len(found.data) > 1 else ():
         maker = live.tasks.get(live.values.data[data].producer or "")
         if maker is not None and maker.delegates:
             live.unsettled.append(maker.job.key)

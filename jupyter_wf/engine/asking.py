@@ -74,6 +74,8 @@ def take_on(
 
 def _add(live: Live, job: Job, order: int, run: str, root: str) -> None:
     old = live.tasks.get(job.key)
+    if old is not None and not old.root:
+        root = ""  # what somebody asked for by name stays, whoever else needs it
     node = live.tasks[job.key] = Node(job, order, run, root=root)
     live.children += bool(root)
     if old is not None:

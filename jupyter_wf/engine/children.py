@@ -40,7 +40,7 @@ def awaiting(live: Live, news: Awaiting) -> None:
         datum = live.values.data.get(data)
         maker = live.tasks.get(datum.producer or "") if datum is not None else None
         if datum is not None:
-            datum.waiters[news.serial] = None
+            live.values.expect(datum, news.serial)
             live.waits.setdefault(news.serial, []).append(data)
         if datum is not None and live.values.available(datum):
             answer(live, news.serial, data, live.values.source(datum))

@@ -35,16 +35,34 @@ def hand_on(live: Live, node: Node, news: Finished) -> None:
     node.recipe_inputs(data)
     if not node.writing:
         settle_reads(live, node)
-    if _collapses(live, node):
-        _pass_over(live, node, targets)
-        return
     node.delegates = targets
     names = ", ".join(dict.fromkeys(f"`{_name(live, target)}`" for target in targets))
     change(live, node, "waiting", f"handed on to {names}")
     for (_, own), target in zip(job.outputs, targets, strict=True):
         data[target].followers[own] = None
+    shorten(live, node)
+    for target in dict.fromkeys(targets):
         if live.values.available(data[target]):
             provide(live, data[target])
+
+
+def shorten(live: Live, node: Node) -> None:
+    """Let who follows a task follow its delegates, and drop it, if nobody else refers to it."""
+    data, job = live.values.data, node.job
+    if not (node.root and node.delegates) or node.guards or node.given or node.accepted:
+        return
+    if any(data[own].readers or data[own].waiters for _, own in job.outputs):
+        return
+    for (_, own), target in zip(job.outputs, node.delegates, strict=True):
+        del data[target].followers[own]
+        followers, data[own].followers = data[own].followers, {}
+        for follower in followers:
+            data[target].followers[follower] = None
+            maker = live.tasks[data[follower].producer or ""]
+            maker.delegates = tuple(target if d == own else d for d in maker.delegates)
+    why, node.delegates = node.why, ()
+    change(live, node, "stored", why)
+    discard(live, job.key)
 
 
 def resolve(live: Live, node: Node) -> None:
@@ -98,32 +116,6 @@ def _leads_to(live: Live, target: str, own: set[str]) -> bool:
         outputs = [data for _, data in maker.job.outputs]
         target = maker.delegates[outputs.index(target)]
     return False
-
-
-def _collapses(live: Live, node: Node) -> bool:
-    """Whether nobody refers to a task but who follows it."""
-    if not node.root or node.guards or node.writing:
-        return False
-    datums = [live.values.data[data] for _, data in node.job.outputs]
-    return not any(datum.readers or datum.waiters for datum in datums)
-
-
-def _pass_over(live: Live, node: Node, targets: tuple[str, ...]) -> None:
-    """Let who follows a task follow the ones that it handed on to, and drop it."""
-    data = live.values.data
-    change(live, node, "stored", f"handed on to `{_name(live, targets[0])}`")
-    moved = []
-    for (_, own), target in zip(node.job.outputs, targets, strict=True):
-        followers, data[own].followers = data[own].followers, {}
-        for follower in followers:
-            data[target].followers[follower] = None
-            maker = live.tasks[data[follower].producer or ""]
-            maker.delegates = tuple(target if d == own else d for d in maker.delegates)
-            moved.append(target)
-    discard(live, node.job.key)
-    for target in dict.fromkeys(moved):
-        if live.values.available(data[target]):
-            provide(live, data[target])
 
 
 def _name(live: Live, data: str) -> str:

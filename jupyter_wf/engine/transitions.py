@@ -181,9 +181,10 @@ def answer(
 ) -> None:
     """Tell an attempt what has become of a data that it waits for."""
     node = live.tasks.get(live.serials.get(serial, ""))
-    if node is not None:
-        worker = live.leases[node.lease].machine.name
-        live.instructions.append(Provide(worker, node.lease, serial, data, source, failure))
+    lease = live.leases.get(node.lease) if node is not None else None
+    if lease is not None:
+        order = Provide(lease.machine.name, lease.nonce, serial, data, source, failure)
+        live.instructions.append(order)
 
 
 def unfollow(live: Live, node: Node) -> None:

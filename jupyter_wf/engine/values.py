@@ -99,6 +99,12 @@ class Values:
             self._busy(datum.content)
         return datum
 
+    def expect(self, datum: Datum, serial: int) -> None:
+        """Note that the body of an attempt waits for this data."""
+        datum.waiters[serial] = None
+        if datum.content is not None:
+            self._busy(datum.content)
+
     def unread(self, key: str, task: str) -> None:
         """Note that `task` no longer needs this data."""
         datum = self.data.get(key)

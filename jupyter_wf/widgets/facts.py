@@ -57,6 +57,9 @@ def facts(flow: Workflow, name: str) -> dict[str, Any]:
     if state == "running" and status.progress is not None:
         done, total, note = status.progress
         found["progress"] = {"done": done, "total": total, "note": _short(note)}
+    elif status.added and state in BUSY:
+        note = "tasks that it has added"
+        found["progress"] = {"done": status.ended, "total": status.added, "note": note}
     if status.failure is not None:
         found["error"] = {
             "type": status.failure.type,
