@@ -14,6 +14,7 @@ from .errors import GraphError as GraphError
 from .errors import MissingInputError as MissingInputError
 from .errors import MissingValueError as MissingValueError
 from .errors import NotComputedError as NotComputedError
+from .errors import PackageError as PackageError
 from .errors import StoreError as StoreError
 from .errors import TaskCancelledError as TaskCancelledError
 from .errors import TaskError as TaskError

@@ -47,6 +47,10 @@ class EngineError(WorkflowError):
     """The engine could not do what was asked."""
 
 
+class PackageError(EngineError):
+    """The packages of an environment could not be found or installed; has the installer's words."""
+
+
 class TaskError(WorkflowError):
     """A task failed; carries the traceback from where it ran.
 

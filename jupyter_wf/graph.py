@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 
 from immutables import Map
 
+from jupyter_wf.environment import Environment
 from jupyter_wf.errors import CycleError, DoubleProducerError, GraphError, MissingInputError
 
 MAX_NAME = 200
@@ -123,6 +124,8 @@ class Code:
         cloudpickle of the function, or of a cell's definitions as a dict.
     filename, first_line : str, int
         Where `source` starts, so that tracebacks point to the user's own lines.
+    environment : Environment or None
+        What must be around it, with its lock; None takes the worker as it is.
     """
 
     kind: Literal["cell", "function"]
@@ -133,6 +136,7 @@ class Code:
     payload: bytes = field(default=b"", repr=False, compare=False)
     filename: str = field(default="<task>", repr=False, compare=False)
     first_line: int = field(default=1, repr=False, compare=False)
+    environment: Environment | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

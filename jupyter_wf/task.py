@@ -10,6 +10,9 @@ from typing import Any
 
 from jupyter_wf.closure import FunctionCode, value_digest
 from jupyter_wf.context import current as running
+from jupyter_wf.engine.environments import locked
+from jupyter_wf.environment import Environment
+from jupyter_wf.environment import environment as environment_of
 from jupyter_wf.errors import CaptureError, FingerprintError, WorkflowError
 from jupyter_wf.fingerprint import digest, task_key
 from jupyter_wf.graph import Call, Code, Requirements, Slot, Task
@@ -32,20 +35,22 @@ class TaskFunction:
         function: Callable[..., Any],
         requirements: Requirements,
         outputs: tuple[str, ...] = (RESULT,),
+        environment: Environment | None = None,
     ) -> None:
         _check(function)
         functools.update_wrapper(self, function)
         self.name = str(getattr(function, "__name__", type(function).__name__))
         self.requirements = requirements
         self.outputs = outputs
+        self.environment = environment
         self._function = function
-        self._code = FunctionCode(function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the plain function here and now."""
         return self._function(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
+        assert self._code is not None  # the lock is found here: a worker may know no index
         return {name: value for name, value in vars(self).items() if name != "_signature"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -60,6 +65,12 @@ class TaskFunction:
     def code(self) -> Code:
         """What it does, fingerprinted with all that it uses."""
         return self._code()
+
+    @functools.cached_property
+    def _code(self) -> FunctionCode:
+        # Not before it is needed: the first time on a host, a lock asks the package index.
+        environment = None if self.environment is None else locked(self.environment)
+        return FunctionCode(self._function, environment=environment)
 
     def invoke(self, *args: Any, delegate: bool = False, **kwargs: Any) -> Any:
         """Add a call to the active workflow, start it, and return at once.
@@ -169,7 +180,7 @@ def task(
     retry_on: Kinds = (),
     no_retry_on: Kinds = (),
     outputs: Sequence[str] | None = None,
-    environment: None = None,
+    environment: Mapping[str, Any] | None = None,
 ) -> Any:
     """Make a function a task; used bare or with options.
 
@@ -181,8 +192,10 @@ def task(
         What happens when it fails; see `requirements.requirements`.
     outputs : sequence of str, optional
         Names of its outputs if it returns several, as a tuple in this order or a dict by name.
-    environment : None
-        Reserved: isolated environments are not in this release.
+    environment : mapping, optional
+        What must be around it: ``pip``, a list of requirements; ``env``, environment variables by
+        name; ``python``, a version. It runs in a process of its own kind, in which these packages
+        come before the worker's. What it imports of them, it imports inside.
 
     Examples
     --------
@@ -195,10 +208,6 @@ def task(
     ...     low.get(), high.get()
     (1, 3)
     """
-    if environment is not None:
-        raise CaptureError(
-            "environment= is not in this release. Install the packages where the workers run."
-        )
     names = (RESULT,) if outputs is None else tuple(outputs)
     bad = [name for name in names if not name.isidentifier()]
     if bad or len(set(names)) != len(names) or not names:
@@ -219,8 +228,10 @@ def task(
         no_retry_on=no_retry_on,
     )
 
+    around = environment_of(environment)
+
     def wrap(function: Callable[..., Any]) -> TaskFunction:
-        return TaskFunction(function, needs, names)
+        return TaskFunction(function, needs, names, around)
 
     return wrap if function is None else wrap(function)
 

@@ -300,7 +300,9 @@ def test_doctor(command: Command) -> None:
     code, out, _ = command("doctor", "--json")
     found = json.loads(out)
     assert code == (0 if found["ok"] else 1)
-    assert {"Python", "dask", "kernel", "store"} <= {check["name"] for check in found["checks"]}
+    assert {"Python", "dask", "kernel", "store", "environments"} <= {
+        check["name"] for check in found["checks"]
+    }
     assert "what" in command("doctor")[1]
 
 

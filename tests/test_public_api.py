@@ -17,7 +17,7 @@ FUNCTIONS = {
     "context": [],
     "current": [],
 }
-TASK = ["partition", "gpu", "memory", "retries", "timeout"]
+TASK = ["partition", "gpu", "memory", "retries", "timeout", "environment"]
 METHODS = {
     "Workflow": {
         "cancel": [],

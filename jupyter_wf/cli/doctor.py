@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, entry_points, requires, ver
 from pathlib import Path
 from typing import Any, Literal
 
+from jupyter_wf.errors import PackageError
+
 State = Literal["ok", "missing", "optional"]
 
 
@@ -45,6 +47,7 @@ def examine() -> list[Check]:
         *_jupyter(),
         _loopback(),
         _folder(Path.cwd()),
+        _environments(),
         _gpu(),
     ]
 
@@ -117,6 +120,16 @@ def _folder(folder: Path) -> Check:
         remedy = "start in a folder of yours, or use --store URL"
         return Check("store", "missing", f"{folder} can't be written", remedy)
     return Check("store", "ok", f"{folder} can be written, {free:.1f} GB free")
+
+
+def _environments() -> Check:
+    from jupyter_wf.engine.environments import kept_in, uv_program
+
+    try:
+        return Check("environments", "ok", f"{uv_program()} builds them in {kept_in()}")
+    except PackageError as error:
+        found, _, remedy = str(error).partition(". ")
+        return Check("environments", "optional", found, f"{remedy} Tasks with --env need it.")
 
 
 def _gpu() -> Check:

@@ -13,6 +13,7 @@ from jupyter_wf.closure.packages import origin
 from jupyter_wf.closure.pickling import pickled
 from jupyter_wf.closure.sources import chains, source_of
 from jupyter_wf.closure.walk import Walker
+from jupyter_wf.environment import Environment
 from jupyter_wf.fingerprint import PYTHON, combine, digest, normalise
 from jupyter_wf.graph import Code
 
@@ -47,7 +48,9 @@ class FunctionCode:
     label : str or None
         What people call the task; the function's name unless told.
     extra : tuple of (str, str)
-        More parts of the fingerprint, such as a seed or an environment.
+        More parts of the fingerprint, such as a seed.
+    environment : Environment or None
+        With its lock, which is a part of the fingerprint too.
 
     Examples
     --------
@@ -57,11 +60,17 @@ class FunctionCode:
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, label: str | None = None, extra: Parts = ()
+        self,
+        function: Callable[..., Any],
+        *,
+        label: str | None = None,
+        extra: Parts = (),
+        environment: Environment | None = None,
     ) -> None:
         self.function = function
         self.label = label or str(getattr(function, "__name__", type(function).__name__))
         self.extra = extra
+        self.environment = environment
         self._walked: tuple[Walker | Carried, Code] | None = None
         self._made: Code | None = None
 
@@ -100,7 +109,7 @@ class FunctionCode:
         else:
             walker.captures.append((user, self.label, function))
             walker.parts["body"] = digest(walker.token(function, self.label, user))
-        parts = _finish(walker, self.extra)
+        parts = _finish(walker, self.extra, self.environment)
         code = Code(
             kind="function",
             label=self.label,
@@ -109,6 +118,7 @@ class FunctionCode:
             parts=parts,
             filename=inner.__code__.co_filename if source else "<task>",
             first_line=inner.__code__.co_firstlineno if source else 1,
+            environment=self.environment,
         )
         return walker, code
 
@@ -128,6 +138,7 @@ def cell_code(
     filename: str,
     first_line: int,
     extra: Parts = (),
+    environment: Environment | None = None,
 ) -> Code:
     """Make the `Code` of a cell's body.
 
@@ -143,6 +154,8 @@ def cell_code(
         Where the body starts.
     extra : tuple of (str, str)
         More parts of the fingerprint.
+    environment : Environment or None
+        With its lock, which is a part of the fingerprint too.
 
     Raises
     ------
@@ -158,7 +171,7 @@ def cell_code(
     bound = walker.names(definitions, sorted(definitions), used, user)
     walker.imports(tree, user)
     walker.parts["body"] = digest("cell", normalise(tree), *sorted(filter(None, bound)))
-    parts = _finish(walker, extra)
+    parts = _finish(walker, extra, environment)
     return Code(
         kind="cell",
         label=label,
@@ -168,6 +181,7 @@ def cell_code(
         payload=pickled(dict(definitions), walker, user),
         filename=filename,
         first_line=first_line,
+        environment=environment,
     )
 
 
@@ -206,5 +220,7 @@ def _home(function: object) -> tuple[str, ...]:
     return (module,) if origin(module).kind == "local" else ()
 
 
-def _finish(walker: Walker, extra: Parts) -> Parts:
-    return tuple(sorted({**walker.finish(), "Python": PYTHON}.items())) + tuple(extra)
+def _finish(walker: Walker, extra: Parts, environment: Environment | None) -> Parts:
+    if environment is not None:
+        extra += (("environment", environment.digest),)
+    return tuple(sorted({**walker.finish(), "Python": PYTHON}.items())) + extra

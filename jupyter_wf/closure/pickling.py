@@ -7,11 +7,13 @@ a local module can't be pickled by value, it goes by name, for workers that can 
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from types import ModuleType
 from typing import Any, Protocol
 
 from jupyter_wf.errors import CaptureError
@@ -72,18 +74,25 @@ def _dumps(value: object) -> bytes:
 
 @functools.cache
 def _pickler() -> Any:
-    """Extend cloudpickle by two decorators that are common in notebooks."""
+    """Extend cloudpickle by what is common in notebooks: two decorators, and lazy modules."""
     import cloudpickle
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
             if isinstance(obj, functools._lru_cache_wrapper) and not _importable(obj):
                 return remake_cache, (obj.__wrapped__, obj.cache_parameters())
+            if isinstance(obj, ModuleType) and type(obj) is not ModuleType and _loaded(obj):
+                return importlib.import_module, (obj.__name__,)
             if isinstance(obj, functools.cached_property):
                 return remake_property, (obj.func, obj.attrname)
             return super().reducer_override(obj)
 
     return Pickler
+
+
+def _loaded(module: ModuleType) -> bool:
+    """Whether a module is the one of its name: cloudpickle knows no module of a subclass."""
+    return sys.modules.get(module.__name__) is module
 
 
 def _importable(value: Any) -> bool:

@@ -33,12 +33,22 @@ def unpickle(data: bytes | memoryview) -> Any:
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        if module.startswith("numpy._core."):
+            module = _numpy_core() + module.removeprefix("numpy._core")
         found = super().find_class(module, name)
         if module.partition(".")[0] != "cloudpickle":
             return found
         if name in _MAKERS:
             return functools.partial(_make, found)
         return functools.partial(_set_state, found) if name == "_class_setstate" else found
+
+
+@functools.cache
+def _numpy_core() -> str:
+    """Name what NumPy 2 pickles arrays by: an environment may have a version from before it."""
+    import numpy
+
+    return "numpy.core" if numpy.__version__.startswith("1.") else "numpy._core"
 
 
 def _make(make: Callable[..., type], *arguments: Any) -> type:

@@ -193,5 +193,6 @@ class LocalEngine(LiveEngine):
             one.stop_all()
             one.end()
         for bench in self._benches:
+            bench.processes.close()
             self._news.append(WorkerChanged(time.time(), bench.name, "left", bench.name))
         self._undo()

@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from jupyter_wf.context import TaskContext, current
 from jupyter_wf.encodings import Encoded, decode
 from jupyter_wf.engine.body import Body, failure_of
 from jupyter_wf.engine.breaker import Breaker, Stopped
+from jupyter_wf.engine.environments import Processes, perform_apart
 from jupyter_wf.engine.family import Children, InputLostError, Lease
 from jupyter_wf.engine.modules import Modules, modules_of
 from jupyter_wf.engine.output import captured
@@ -81,6 +82,7 @@ class Bench:
     version: int = 0
     places: Places = field(default_factory=Places)
     durations: dict[str, float] = field(default_factory=dict)
+    processes: Processes = field(default_factory=Processes)
 
     def is_quick(self, code: Code, limit: float) -> bool:
         """Whether a code is known to take less than `limit` seconds."""
@@ -89,6 +91,8 @@ class Bench:
     def perform(self, lease: Lease, attempt: Attempt, breaker: Breaker) -> Answer:
         """Run one attempt; return the answer, and the small values that travel with it."""
         nonce, job = lease.nonce, attempt.job
+        if job.code.environment is not None:
+            return perform_apart(self, lease, attempt, breaker)
         loaded: list[str] = []
         try:
             # Before the inputs, which may be instances of a local module's classes.
@@ -117,17 +121,33 @@ class Bench:
             return _raised(nonce, attempt, error), ()
         outputs = tuple([one if isinstance(one, str) else one.stored for one in found])
         made = {one.id: one for one in found if not isinstance(one, str)}
+        added = family.taken()
+        answer = Finished(nonce, attempt.serial, outputs, *cost, tuple(loaded), added)
+        return answer, self.finish(attempt, answer, made, family.given)
+
+    def finish(
+        self,
+        attempt: Attempt,
+        answer: Finished,
+        made: Mapping[str, Encoded],
+        given: Mapping[str, Encoded],
+    ) -> tuple[Encoded, ...]:
+        """Keep what an attempt made, have it written, and return what is small of it."""
         for encoded in made.values():
             self.keep(encoded)
+        outputs = answer.outputs
         stored = tuple([one for one in outputs if not isinstance(one, str)])
-        record = self._record(attempt, stored, cost[0]) if len(stored) == len(outputs) else None
-        if self.writer is not None and (record is not None or family.given):
-            self.writer.put(attempt.serial, record, made | family.given)
-        small = tuple([encoded for encoded in made.values() if encoded.nbytes <= SMALL])
-        added = family.taken()
-        return Finished(nonce, attempt.serial, outputs, *cost, tuple(loaded), added), small
+        whole = len(stored) == len(outputs)
+        record = self._record(attempt, stored, answer.seconds) if whole else None
+        if self.writer is not None and (record is not None or given):
+            self.writer.put(attempt.serial, record, {**made, **given})
+        return tuple([encoded for encoded in made.values() if encoded.nbytes <= SMALL])
 
     def load(self, source: Source, loaded: list[str]) -> Any:
+        """Return a value, as `find` finds it."""
+        return decode(self.find(source, loaded))
+
+    def find(self, source: Source, loaded: list[str]) -> Encoded:
         """Return a value; raises `InputLostError`. What was fetched for it is added to `loaded`."""
         encoded = self.memory.get(source.content)
         if encoded is None:
@@ -136,7 +156,12 @@ class Bench:
                 self.memory[source.content] = encoded
                 loaded.append(source.content)
         _freeze(encoded)
-        return decode(encoded)
+        return encoded
+
+    def count(self, attempt: Attempt) -> None:
+        """Count an execution."""
+        job = attempt.job
+        self.executions[job.code.label if attempt.child else job.name] += 1
 
     def keep(self, encoded: Encoded) -> None:
         """Hold a value, read-only, for whoever reads it."""
@@ -159,7 +184,7 @@ class Bench:
 
         partition = job.requirements.partition
         context = TaskContext(job.name, attempt.number, partition, attempt.gpus, report, family)
-        self.executions[job.code.label if attempt.child else job.name] += 1
+        self.count(attempt)
         token = current.set(context)
         try:
             with captured(lambda stream, text: tell(serial, stream, text)):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_wf.closure import cell_code
+from jupyter_wf.engine.environments import locked
 from jupyter_wf.errors import CaptureError
 from jupyter_wf.graph import MAX_NAME, Graph, Task
 from jupyter_wf.magics.kinds import is_definition, is_of_notebook
@@ -87,6 +88,7 @@ def capture(
         filename=f"<task {name}>",
         first_line=first_line,
         extra=() if options.seed is None else (("seed", str(options.seed)),),
+        environment=None if options.environment is None else locked(options.environment),
     )
     task = Task(
         name,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from jupyter_wf.environment import Environment, environment
 from jupyter_wf.errors import CaptureError
 from jupyter_wf.graph import Requirements
 from jupyter_wf.requirements import requirements
@@ -35,10 +36,16 @@ examples:
   %%task noise --seed 7                     random and numpy.random are seeded, and rng is
   sample = rng.normal(size=(1000, 3))       numpy.random.default_rng(7)
 
+  %%task plot --env "matplotlib<3.9"        in a process with that version; import it in the body
+  import matplotlib
+
   %%task split -i X -o train,test --wait    names said, not inferred; waits until it is done
   train, test = X[::2], X[1::2]
 
 %wf run, status, graph, plan and why look after tasks; %wf -h explains them."""
+
+
+ENV = "package the body imports, as in 'jax<0.6', whatever the worker has; may be repeated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Options:
     name : str or None
     inputs, outputs : tuple of str, or None to infer them
     requirements : Requirements
+    environment : Environment or None
     seed : int or None
     wait : bool
     """
@@ -58,6 +66,7 @@ class Options:
     inputs: tuple[str, ...] | None = None
     outputs: tuple[str, ...] | None = None
     requirements: Requirements = field(default_factory=Requirements)
+    environment: Environment | None = None
     seed: int | None = None
     wait: bool = False
 
@@ -156,10 +165,10 @@ def parser() -> Parser:
         help="exceptions after which not to repeat",
     )
     add("--timeout", type=float, metavar="S", help="seconds after which an attempt is stopped")
+    add("--env", action="append", metavar="REQUIREMENT", help=ENV)
     add("--seed", type=int, metavar="N", help="seed the random numbers; part of what the task is")
     add("--no-cache", action="store_true", help="run even if the result is stored")
     add("--wait", action="store_true", help="wait until the task is done")
-    add("--env", action="append", metavar="REQUIREMENT", help=SUPPRESS)
     add("--map", action="append", metavar="NAME=COLLECTION", help=SUPPRESS)
     add("--lang", default="python", metavar="LANG", help=SUPPRESS)
     add_help(made)
@@ -182,8 +191,6 @@ def parse_line(line: str) -> Options:
     ('X', 'y')
     """
     found = parser().parse_args(split(line))
-    if found.env:
-        raise _not_yet("--env", "Install the packages where the workers run")
     if found.map:
         raise _not_yet("--map", "Loop over the collection in the body")
     if found.lang.lower() not in ("python", "py"):
@@ -206,6 +213,7 @@ def parse_line(line: str) -> Options:
             retry_on=_listed(found.retry_on),
             no_retry_on=_listed(found.no_retry_on),
         ),
+        environment=environment({"pip": found.env}) if found.env else None,
         seed=found.seed,
         wait=found.wait,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jupyter_wf.environment import Environment
     from jupyter_wf.graph import Requirements, Task
     from jupyter_wf.workflow import Workflow
 
@@ -50,12 +51,20 @@ def task_text(flow: Workflow, task: Task) -> str:
         ("reads", _names(task.inputs)),
         ("makes", _names(task.outputs)),
         ("needs", _needs(task.requirements)),
+        *_environment(task.code.environment),
     ]
     return f"{table(rows)}\n\n{task.code.source.rstrip()}"
 
 
 def _names(pairs: Iterable[tuple[str, str]]) -> str:
     return ", ".join(name if slot == name else f"{slot}={name}" for slot, name in pairs) or "-"
+
+
+def _environment(has: Environment | None) -> Iterable[tuple[str, str]]:
+    if has is not None and has.lock:
+        yield "packages", ", ".join(has.lock)
+    if has is not None and has.env:
+        yield "variables", ", ".join(name for name, _ in has.env)
 
 
 def _needs(needs: Requirements) -> str:

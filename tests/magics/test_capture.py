@@ -182,10 +182,16 @@ def test_requirements(line: str, field: str, value: object) -> None:
     assert getattr(parse_line(line).requirements, field) == value
 
 
+def test_env_may_be_repeated() -> None:
+    environment = parse_line("fit --env 'jax<0.6' --env Emoji").environment
+    assert environment is not None
+    assert environment.pip == ("emoji", "jax<0.6")
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("--env numpy", "--env is not in this release"),
+        ("--env 'a b'", "'a b' is not a requirement"),
         ("--map x=xs", "--map is not in this release"),
         ("--lang r", "--lang r is not in this release"),
         ("--memory lots", "not a size of memory"),

@@ -68,11 +68,11 @@ def test_offers(
 
 
 @pytest.mark.parametrize(
-    "text", ["%%task --lang |", "%%task --en|", "%wf bogus |", "%wf run| ", "x = '%wf st|"]
+    "text", ["%%task --lang |", "%%task --la|", "%wf bogus |", "%wf run| ", "x = '%wf st|"]
 )
 def test_offers_nothing_of_ours(complete: Callable[[str], Any], text: str) -> None:
     offered = set(complete(text)[1])
-    assert not offered & {"--env", "--lang", "fit", "load", "status", "run"}
+    assert not offered & {"--lang", "fit", "load", "status", "run"}
 
 
 def test_bodies_complete_as_ever(complete: Callable[[str], Any]) -> None:

@@ -156,7 +156,7 @@ def test_auto_follows_plain_cells(cell: Cell, flow: wf.Workflow) -> None:
         ("%%task\nW = lock", "`lock`, which can't be sent to a worker"),
         ("a = 1\n%%task\nW = 1", "%%task must be the first line of its cell"),
         ("%%task\n", "name the task"),
-        ("%%task --env x\ny = 1", "not in this release"),
+        ("%%task --env x=1\ny = 1", "'x=1' is not a requirement"),
         ("%wf bogus", "%wf has no verb 'bogus'. Available: run, status"),
         ("%wf Stat", "%wf has no verb 'Stat'; did you mean 'status'? Available"),
         ("%wf run --focre X", "%wf run: '--focre' is not understood (did you mean --force?)."),

@@ -200,8 +200,9 @@ class Session:
                     hands.end()
 
     def release(self) -> None:
-        """Drop the values of an engine that is gone."""
+        """Drop the values of an engine that is gone, and the processes of its environments."""
         self.bench.memory.clear()
+        self.bench.processes.close()
 
 
 class LeasePlugin(WorkerPlugin):
@@ -307,7 +308,7 @@ class LeasePlugin(WorkerPlugin):
         await found.serve(comm)
         if found.writer is not None:
             await asyncio.to_thread(found.writer.close)
-        found.release()
+        await asyncio.to_thread(found.release)
         self.sessions.pop(session, None)
         return Status.dont_reply
 
@@ -334,7 +335,8 @@ class LeasePlugin(WorkerPlugin):
             await asyncio.sleep(EVERY)
             manager = self.worker.memory_manager
             limit = (manager.memory_limit if manager is not None else 0) or 0
-            sample = (process.cpu_percent() / 100, process.memory_info().rss, limit)
+            apart = sum(one.bench.processes.resident() for one in [*self.sessions.values()])
+            sample = (process.cpu_percent() / 100, process.memory_info().rss + apart, limit)
             for session in [*self.sessions.values()]:
                 if session.connected:
                     session.tell(("sample", *sample))
