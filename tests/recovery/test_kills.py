@@ -95,14 +95,13 @@ class Cluster:
 
 
 @contextmanager
-def machines(folder: Path) -> Iterator[tuple[Cluster, Kernel]]:
-    cluster = Cluster(folder)
-    cluster.start()
-    kernel = Kernel()
+def machines(folder: Path) -> Iterator[tuple[Cluster, list[Kernel]]]:
+    cluster, kernels = Cluster(folder), [Kernel()]
     try:
-        yield cluster, kernel
+        cluster.start()
+        yield cluster, kernels
     finally:
-        kernel.end()
+        kernels[-1].end()
         cluster.stop()
 
 
@@ -126,17 +125,18 @@ def executions(log: Path) -> list[tuple[str, float]]:
 def test_kills(victim: str, tmp_path: Path) -> None:
     luck = random.Random(f"20261121-{victim}")
     again, longest, whole, middle = 0, 0.0, 1.0, 0
-    with machines(tmp_path) as (cluster, kernel):
+    with machines(tmp_path) as (cluster, kernels):
         for round_ in range(KILLS + 2):
             store, log = tmp_path / f"store-{round_}", tmp_path / f"log-{round_}"
             job = {"store": str(store), "log": str(log), "round": round_}
-            kernel.order(address=cluster.address, **job)
-            assert kernel.heard()["started"]
+            kernels[-1].order(address=cluster.address, **job)
+            assert kernels[-1].heard()["started"]
             held: Counter[str] = Counter()
             if round_ >= 2:  # the first tells how long the second, without new code, takes
                 time.sleep(luck.uniform(0, whole))
-                kernel = strike(victim, luck, cluster, kernel, job)
+                strike(victim, luck, cluster, kernels, job)
                 held = committed(store)
+            kernel = kernels[-1]
             news = kernel.heard()
             if "lost" in news:
                 assert "does not answer any more" in news["lost"]
@@ -164,9 +164,9 @@ def test_kills(victim: str, tmp_path: Path) -> None:
 
 
 def strike(
-    victim: str, luck: random.Random, cluster: Cluster, kernel: Kernel, job: dict[str, Any]
-) -> Kernel:
-    """Kill one part, and give what it takes to go on; return the kernel there is then."""
+    victim: str, luck: random.Random, cluster: Cluster, kernels: list[Kernel], job: dict[str, Any]
+) -> None:
+    """Kill one part, and give what it takes to go on."""
     if victim == "worker":
         workers = [w for nanny in cluster.nannies if (w := cluster.worker_of(nanny)) is not None]
         luck.choice(workers).send_signal(signal.SIGKILL)
@@ -180,7 +180,6 @@ def strike(
         cluster.stop()
         cluster.start()
     else:
-        kernel.end()
-        kernel = Kernel()
-        kernel.order(address=cluster.address, **job)
-    return kernel
+        kernels[-1].end()
+        kernels.append(Kernel())
+        kernels[-1].order(address=cluster.address, **job)
