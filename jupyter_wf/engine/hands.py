@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any
 
 from jupyter_wf.engine.breaker import Breaker, Stopped
@@ -58,6 +59,7 @@ class Hands:
         self._first = 0.0
         self._turn = Turn(self._stand_in, start, lambda: self._queue.put(_NUDGE))
         self._promises: dict[tuple[int, str], Promise] = {}
+        self._gate = Lock()
         self._parked = 0
         self._ended = False
         self._until: Callable[[], bool] = lambda: False
@@ -86,12 +88,14 @@ class Hands:
     def stop(self, serial: int) -> None:
         """Stop an attempt, or don't begin it."""
         self._dropped.add(serial)
-        breaker = self._breakers.get(serial)
-        if breaker is not None:
-            breaker.stop()
-        for (waiting, _), promise in [*self._promises.items()]:
-            if waiting == serial:
-                promise.keep(None)
+        with self._gate:
+            promises = [p for (waiting, _), p in self._promises.items() if waiting == serial]
+            breaker = self._breakers.get(serial)
+            for promise in promises:
+                promise.stop()
+            # An exception in a thread that waits for its turn would take it out of the queue.
+            if breaker is not None and not promises:
+                breaker.stop()
 
     def provide(self, serial: int, data: str, source: Source | None, why: Failure | None) -> None:
         """Tell a body that waits what has become of a data."""
@@ -123,7 +127,8 @@ class Hands:
         """
         self._bench.places.enter(name)
         try:
-            promise = self._promises[serial, data] = Promise()
+            with self._gate:
+                promise = self._promises[serial, data] = Promise()
             self._flush()
             self._answer([(Awaiting(self.nonce, serial, (data,)), ())])
             if not promise.kept.is_set():
@@ -133,14 +138,15 @@ class Hands:
                 self._turn.take()
                 self._parked -= 1
         finally:
-            del self._promises[serial, data]
+            with self._gate:
+                self._promises.pop((serial, data), None)
             self._bench.places.leave()
+        if promise.stopped:
+            raise Stopped
         if promise.failure is not None:
             failure = promise.failure
             raise TaskError(name, f"{failure.type}: {failure.message}", failure.traceback)
         if promise.source is None:
-            if promise.kept.is_set():
-                raise Stopped
             raise TimeoutError(f"A task invoked by {name} has not ended after {timeout} s.")
         return promise.source
 

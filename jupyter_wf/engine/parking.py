@@ -29,17 +29,23 @@ def start_thread(run: Callable[[], None]) -> None:
 
 @dataclass(slots=True)
 class Promise:
-    """What a body waits for: where the value is, or why it will not come; neither if stopped."""
+    """What a body waits for: where the value is, or why it will not come."""
 
     source: Source | None = None
     failure: Failure | None = None
     kept: Event = field(default_factory=Event)
+    stopped: bool = False
 
     def keep(self, source: Source | None, failure: Failure | None = None) -> None:
         """Let the body go on."""
         if not self.kept.is_set():
             self.source, self.failure = source, failure
             self.kept.set()
+
+    def stop(self) -> None:
+        """Let the body take its turn, and end."""
+        self.stopped = True
+        self.kept.set()
 
 
 class Turn:
