@@ -14,6 +14,7 @@ from jupyter_wf.events import (
     Event,
     TaskCached,
     TaskChanged,
+    TasksSpawned,
     WorkerSample,
 )
 from jupyter_wf.fingerprint import combine, data_key, task_key
@@ -110,6 +111,14 @@ class Watch:
             if isinstance(event, TaskChanged | TaskCached) and event.task == job.key:
                 return event.why
         return ""
+
+    def whys(self, job: Job) -> list[str]:
+        """Return all reasons given for a task's states."""
+        return [event.why for event in self.of(job, TaskChanged) if event.why]
+
+    def of_parent(self, job: Job) -> list[TasksSpawned]:
+        """Return what is told of the tasks that a task added."""
+        return [e for e in self.events if isinstance(e, TasksSpawned) and e.parent == job.key]
 
     def of(self, job: Job, kind: type) -> list[Any]:
         """Return the events of one kind about one task."""
