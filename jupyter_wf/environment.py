@@ -22,6 +22,8 @@ from jupyter_wf.errors import CaptureError
 KEYS = ("pip", "env", "python")
 HERE = platform.python_version()
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
+#: What stands between name and version, or name and address, in a line of a lock.
+_NAME = re.compile(r"(?:\[[^\]]*\])?(?:==| *@ +)")
 #: Variables that say where Python finds modules, which is for the environment to say.
 _OURS = frozenset({"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"})
 
@@ -48,14 +50,30 @@ class Environment:
     lock: tuple[str, ...] = ()
 
     @property
-    def digest(self) -> str:
-        """What tells environments apart, 40 hex digits: the lock, the variables and the Python."""
-        return _hashed([self.lock or self.pip, self.env, self.python])
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """What a fingerprint is to cover of it, as (description, text); of variables, a hash."""
+        found: dict[str, str] = {}
+        for line in self.lock:
+            name, version = _NAME.split(line, maxsplit=1)
+            label = f"environment {name}"
+            found[label] = f"{found[label]}, {version}" if label in found else version
+        for name, value in self.env:
+            found[f"variable {name}"] = blake3(value.encode()).hexdigest(length=20)
+        if self.python not in (None, _minor(HERE)):
+            found["environment Python"] = str(self.python)
+        return tuple(found.items())
 
     @property
     def packages(self) -> str:
-        """What tells apart what must be installed for them: the digest without the variables."""
-        return _hashed([self.lock or self.pip, self.python])
+        """What tells apart what must be installed for them, 40 hexadecimal digits."""
+        return blake3(json.dumps([self.lock, self.python]).encode()).hexdigest(length=20)
+
+    def has(self, package: str) -> bool:
+        """Whether it brings a package, in place of the worker's."""
+        from packaging.utils import canonicalize_name
+
+        name = canonicalize_name(package)
+        return any(_NAME.split(line, maxsplit=1)[0] == name for line in self.lock)
 
     @property
     def builds(self) -> bool:
@@ -171,7 +189,3 @@ def _python(asked: Any) -> str | None:
 
 def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
-
-
-def _hashed(what: Any) -> str:
-    return blake3(json.dumps(what).encode()).hexdigest(length=20)

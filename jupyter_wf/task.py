@@ -42,7 +42,7 @@ class TaskFunction:
         self.name = str(getattr(function, "__name__", type(function).__name__))
         self.requirements = requirements
         self.outputs = outputs
-        self.environment = environment
+        self._environment = environment
         self._function = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -66,10 +66,14 @@ class TaskFunction:
         """What it does, fingerprinted with all that it uses."""
         return self._code()
 
+    @property
+    def around(self) -> Environment | None:
+        """Its environment with its lock, for which the first time on a host an index is asked."""
+        return self._code.environment
+
     @functools.cached_property
     def _code(self) -> FunctionCode:
-        # Not before it is needed: the first time on a host, a lock asks the package index.
-        environment = None if self.environment is None else locked(self.environment)
+        environment = None if self._environment is None else locked(self._environment)
         return FunctionCode(self._function, environment=environment)
 
     def invoke(self, *args: Any, delegate: bool = False, **kwargs: Any) -> Any:

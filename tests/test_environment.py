@@ -78,18 +78,31 @@ def test_order_and_repetition_mean_nothing(pip: list[str], env: dict[str, Any]) 
     )
 
 
-def test_what_enters_the_digests() -> None:
-    plain = Environment(pip=("a",), lock=("a==1", "b==1"))
-    assert plain.digest == Environment(pip=("a>0",), lock=plain.lock).digest
-    variables = Environment(pip=("a",), env=(("A", "1"),), lock=plain.lock)
-    assert variables.digest != plain.digest
-    assert variables.packages == plain.packages
-    for other in (
-        Environment(pip=("a",), lock=("a==1", "b==2")),
-        Environment(pip=("a",), python=MINOR, lock=plain.lock),
-    ):
-        assert other.digest != plain.digest
-        assert other.packages != plain.packages
+def test_what_a_fingerprint_covers() -> None:
+    asked = Environment(
+        pip=("a",),
+        env=(("A", "secret"),),
+        lock=("a==1.0", "b[x]==2 ; os_name == 'nt'", "b==3", "c @ file:///c.whl#sha256=0"),
+    )
+    parts = dict(asked.parts)
+    hashed = parts.pop("variable A")
+    assert "secret" not in hashed
+    assert parts == {
+        "environment a": "1.0",
+        "environment b": "2 ; os_name == 'nt', 3",
+        "environment c": "file:///c.whl#sha256=0",
+    }
+    assert dict(Environment(env=(("A", "other"),)).parts)["variable A"] != hashed
+    assert Environment(python=MINOR).parts == ()
+    assert Environment(python=f"{MINOR}.99").parts == (("environment Python", f"{MINOR}.99"),)
+    assert [asked.has(name) for name in ("A", "c", "d")] == [True, True, False]
+
+
+def test_variables_are_not_installed() -> None:
+    plain = Environment(pip=("a",), lock=("a==1",))
+    assert plain.packages == Environment(env=(("A", "1"),), lock=plain.lock).packages
+    assert plain.packages != Environment(lock=("a==2",)).packages
+    assert plain.packages != Environment(lock=plain.lock, python=HERE).packages
 
 
 def test_only_packages_and_another_python_need_building() -> None:

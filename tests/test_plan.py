@@ -105,6 +105,7 @@ REPORT = task("report", "X", "r", function__helper="1", package__numpy="2.4.5", 
     [
         ({"function__helper": "2"}, "`helper` changed"),
         ({"package__numpy": "2.4.6"}, "package numpy changed: 2.4.5 → 2.4.6"),
+        ({"environment__jax": "0.6"}, "environment jax is new"),
         ({"constant__A": "b"}, "`A` changed"),
         ({"body": "other"}, "its code changed"),
         ({"module__mylib": "1"}, "module mylib is new"),

@@ -221,6 +221,12 @@ def _home(function: object) -> tuple[str, ...]:
 
 
 def _finish(walker: Walker, extra: Parts, environment: Environment | None) -> Parts:
+    found = {**walker.finish(), "Python": PYTHON}
     if environment is not None:
-        extra += (("environment", environment.digest),)
-    return tuple(sorted({**walker.finish(), "Python": PYTHON}.items())) + extra
+        # Of a package that it brings, the version that is installed here says nothing.
+        for label in [*found]:
+            kind, _, name = label.partition(" ")
+            if kind == "package" and environment.has(name):
+                del found[label]
+        extra += environment.parts
+    return tuple(sorted(found.items())) + extra

@@ -102,7 +102,10 @@ def _callable(walker: Walker, value: Any, name: str, user: str) -> str | None:
         return None
     kind = type(value)
     if _is_ours(kind) or isinstance(value, functools._lru_cache_wrapper):
-        return f"wrapped({walker.token(value.__wrapped__, name, user)})"
+        # Of what a task asks for, only its environment says what it computes.
+        around = getattr(value, "around", None)
+        more = f", {around.parts!r}" if around is not None else ""
+        return f"wrapped({walker.token(value.__wrapped__, name, user)}{more})"
     # What a package made of a function, such as jax.jit; its private attributes are its own affair.
     given = {k: v for k, v in vars(value).items() if not k.startswith("_")}
     given["__wrapped__"] = value.__wrapped__

@@ -37,9 +37,13 @@ def _changed(part: str, old: str | None, new: str | None) -> str:
     kind, _, name = part.partition(" ")
     if part == "body":
         return "its code changed"
-    if kind in ("package", "Python") and old and new:
+    if kind in ("package", "environment", "Python") and old and new:
         return f"{part} changed: {old} → {new}"
-    shown = part if kind in ("package", "module", "default") or not name else f"`{name}`"
+    shown = (
+        part
+        if kind in ("package", "environment", "module", "default", "variable") or not name
+        else f"`{name}`"
+    )
     if old is None:
         return f"{shown} is new"
     return f"{shown} changed" if new is not None else f"{shown} is no longer used"

@@ -61,6 +61,9 @@ def perform_apart(
     """
     nonce, serial, environment = lease.nonce, attempt.serial, attempt.job.code.environment
     assert environment is not None
+    if attempt.gpus:
+        devices = {"CUDA_VISIBLE_DEVICES": ",".join(attempt.gpus)}
+        environment = replace(environment, env=tuple({**dict(environment.env), **devices}.items()))
     desk = Desk(bench, lease, attempt)
 
     def say(done: float, total: float, text: str) -> None:

@@ -6,6 +6,8 @@ import fcntl
 import os
 import select
 import socket
+import sys
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
@@ -69,7 +71,7 @@ class Worker:
         return found, encoded
 
 
-def main(connection: int, alive: int) -> None:
+def main(connection: int, alive: int, behind: Sequence[str]) -> None:
     """Work until the worker hangs up.
 
     Parameters
@@ -78,8 +80,15 @@ def main(connection: int, alive: int) -> None:
         File descriptor of a socket to the worker.
     alive : int
         File descriptor of a pipe whose other end only the worker holds.
+    behind : sequence of str
+        Folders of the worker's packages.
     """
     _end_with(alive)
+    front = list({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    if not {*front} & {*behind}:
+        from jupyter_wf.engine.environments.behind import Guard
+
+        sys.meta_path.insert(0, Guard(front, behind))
     sock = socket.socket(fileno=connection)
     redirection.install()
     os.dup2(1, 2)

@@ -49,7 +49,7 @@ for name in ("cloudpickle", "jupyter_wf"):
         sys.modules[name] = module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
 from jupyter_wf.engine.environments.child import main
-main(int(connection), int(alive))
+main(int(connection), int(alive), behind)
 """
 
 _NO_CODE = Code("cell", "", "", "")

@@ -186,7 +186,36 @@ def test_it_is_part_of_what_a_task_is(packages: Path) -> None:
     codes = [wf.task(version, environment=one).code for one in asked]
     assert len({code.fingerprint for code in codes}) == 4  # two of them come to tiny 2.0
     assert codes[2].fingerprint == codes[3].fingerprint
-    assert ["environment" in dict(code.parts) for code in codes] == [False, *[True] * 4]
+    tiny = [dict(code.parts).get("environment tiny") for code in codes]
+    assert tiny == [None, "1.0", "2.0", "2.0", "1.0"]
+    # Which version the notebook has, or that it has none, says nothing about those with one.
+    assert ["package tiny" in dict(code.parts) for code in codes] == [True, *[False] * 4]
+
+
+def test_a_task_is_another_if_one_that_it_invokes_has_another_environment(packages: Path) -> None:
+    def made(environment: Any) -> str:
+        child = wf.task(version, environment=environment)
+
+        @wf.task
+        def parent() -> Any:
+            return child.invoke()
+
+        return str(parent.code.fingerprint)
+
+    assert made(OLD) == made({"pip": ["tiny==1"]})
+    assert made(OLD) != made(NEW)
+    assert made(OLD) != made(None)
+
+
+def test_the_devices_that_a_task_is_given_are_all_that_it_sees(packages: Path) -> None:
+    @wf.task(environment={"env": {"A": "1"}}, gpu=1)
+    def visible() -> str:
+        return os.environ["CUDA_VISIBLE_DEVICES"]
+
+    engine = wf.LocalEngine(partitions={"gpu": {"workers": 1, "gpu": 2}})
+    with wf.Workflow(engine, "memory://"):
+        assert visible.invoke().get() in {"0", "1"}
+    engine.close()
 
 
 @wf.task
