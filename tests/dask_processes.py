@@ -37,8 +37,7 @@ def scheduler(folder: Path, host: str = "127.0.0.1") -> Iterator[tuple[str, Proc
         str(file),
     )  # fmt: skip
     try:
-        wait_for_file(file)
-        yield json.loads(file.read_text())["address"], process
+        yield _address(file), process
     finally:
         end(process)
 
@@ -66,6 +65,14 @@ def worker(
         yield process
     finally:
         end(process)
+
+
+def _address(file: Path) -> str:
+    """Return the address that a scheduler writes into a file, not all at once."""
+    wait_for_file(file)
+    while True:
+        with suppress(json.JSONDecodeError):
+            return str(json.loads(file.read_text())["address"])
 
 
 def end(process: Process) -> None:

@@ -25,6 +25,8 @@ from jupyter_wf.engine.transitions import (
     losing,
     part,
     release,
+    revive,
+    settle_reads,
 )
 
 #: Seconds after which work that is queued behind a running task may be called back.
@@ -71,6 +73,7 @@ def lost(live: Live, news: WorkerLost) -> None:
     for nonce in sorted(machine.leases) if machine else ():
         _take_back(live, live.leases.pop(nonce), news.why, blame=blame)
     losing(live, live.values.worker_lost(news.worker), news.why, look=True)
+    _unwritten(live, news)
     if machine is not None:
         _part(live, machine)
         _tell_unserved(live)
@@ -95,6 +98,21 @@ def _tell_unserved(live: Live) -> None:
             node = live.tasks[key]
             if now or node.why == before:
                 change(live, node, "ready", now)
+
+
+def _unwritten(live: Live, news: WorkerLost) -> None:
+    """Have done again what a lost worker was to write, though a peer may still hold the values."""
+    for serial, key in [*live.writing.items()]:
+        node = live.tasks[key]
+        if node.worker != news.worker:
+            continue
+        if serial == node.writing:
+            del live.writing[serial]
+            node.writing = 0
+            settle_reads(live, node)
+        elif not node.delegates:
+            revive(live, node, news.why)
+            again(live, node, news.why, look=True)
 
 
 def suspect(live: Live, news: Suspect) -> None:

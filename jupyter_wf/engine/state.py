@@ -17,7 +17,7 @@ from typing import Any
 from jupyter_wf.engine import answers, asking, children, leases
 from jupyter_wf.engine.binding import dispatch, slots
 from jupyter_wf.engine.children import sweep
-from jupyter_wf.engine.nodes import Live
+from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.reuse import settle
 from jupyter_wf.engine.serving import workers
 from jupyter_wf.engine.signals import (
@@ -168,6 +168,7 @@ class LiveGraph:
             if live.shared and node.state == "running" and node.accepted:
                 assert live.writing[node.accepted] == key
         assert all(live.tasks[key].state == "waiting" for key in live.paused)
+        assert all(_has_writer(live, live.tasks[key]) for key in live.writing.values())
         for datum in live.values.data.values():
             for reader in datum.readers:
                 assert live.tasks[reader].state not in FINAL
@@ -199,6 +200,11 @@ class LiveGraph:
             gpu, on_device = used.get(name, (0, 0))
             assert min(room.gpu, room.memory) >= 0
             assert (room.gpu + gpu, room.memory + on_device) == (WHOLE, room.device.memory)
+
+
+def _has_writer(live: Live, node: Node) -> bool:
+    """Whether there is still somebody to write what a task gave."""
+    return bool(node.delegates) or node.worker in live.machines
 
 
 def _check_children(live: Live) -> None:

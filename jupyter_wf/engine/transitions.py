@@ -118,10 +118,7 @@ def losing(live: Live, lost: list[Datum], why: str, *, look: bool = False) -> No
     for datum in lost:
         maker = live.tasks.get(datum.producer) if datum.producer else None
         if maker is not None and _can_revive(maker, datum.key):
-            live.writing.pop(maker.accepted, None)
-            maker.accepted = 0
-            unlink(live, maker)
-            change(live, maker, "waiting", why)
+            revive(live, maker, why)
             if not (maker.delegates and _still_coming(live, maker, datum.key)):
                 revived.append(maker)
         for reader in [*datum.readers]:
@@ -137,6 +134,14 @@ def losing(live: Live, lost: list[Datum], why: str, *, look: bool = False) -> No
     for node in revived:
         if node.state == "waiting":
             again(live, node, why, look=look)
+
+
+def revive(live: Live, node: Node, why: str) -> None:
+    """Take back that an attempt of a task was accepted."""
+    live.writing.pop(node.accepted, None)
+    node.accepted = 0
+    unlink(live, node)
+    change(live, node, "waiting", why)
 
 
 def _can_revive(maker: Node, data: str) -> bool:

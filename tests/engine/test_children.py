@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -196,7 +196,7 @@ def test_dependents_start_when_the_value_is_there_and_not_durable_yet() -> None:
 
 def test_a_long_chain_is_never_long() -> None:
     steps = [job(f"step{i}") for i in range(1000)]
-    workers = started({s.name: ("hand on", n) for s, n in itertools.pairwise(steps)})
+    workers = started({s.name: ("hand on", n) for s, n in pairwise(steps)})
     workers(Submit(tuple(steps[:1]), {}))
     most = 0
     for _ in range(2000):
@@ -214,7 +214,7 @@ def test_a_long_chain_is_never_long() -> None:
 def test_a_chain_that_gives_values_is_shortened_once_they_are_durable() -> None:
     given = [source_key(value(f"given by step{i}").id) for i in range(100)]
     steps = [job("step0"), *[job(f"step{i}", given[i - 1]) for i in range(1, 100)]]
-    workers = started({s.name: ("give", n) for s, n in itertools.pairwise(steps)})
+    workers = started({s.name: ("give", n) for s, n in pairwise(steps)})
     workers(Submit(tuple(steps[:1]), {}))
     most = 0
     while hands := workers.in_hand():

@@ -245,6 +245,21 @@ def test_what_a_lost_worker_committed_unheard_is_not_computed_again() -> None:
     assert attempt.sources[0] == ("c1", 1, (), True)
 
 
+def test_what_a_lost_worker_was_to_write_is_done_again_though_a_peer_has_it() -> None:
+    script, (one, two) = Script(), chain(2)
+    script(Submit((one, two), {}), LeaseJoined("l1", "w1"))
+    script.finish(one, "c0")
+    script(LeaseEnded("l1"), LeaseJoined("l2", "w2"))
+    script.finish(two, "c1", nonce="l2", loaded=("c0",))
+    script(WorkerLost("w1", "w1 died"))
+    assert script.states() == {"t0": "running", "t1": "running"}
+    serial, accepted = script.serial(one), script.graph.tasks[two.key].accepted
+    script.finish(one, "c0", nonce="l2")
+    script(Durable(serial), Durable(accepted))
+    assert script.states() == {"t0": "stored", "t1": "stored"}
+    assert not script.graph.writing
+
+
 def test_a_task_under_which_workers_die_is_given_up() -> None:
     script, (one,) = Script(), chain(1)
     script(Submit((one,), {}))
