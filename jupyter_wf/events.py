@@ -115,11 +115,11 @@ class TaskProgress:
 
 @dataclass(frozen=True, slots=True)
 class WorkerChanged:
-    """A worker joined, left, or is suspected because it does not answer."""
+    """A worker joined, left, is about to leave, or is suspected because it does not answer."""
 
     time: float
     worker: str
-    state: Literal["joined", "left", "suspect"]
+    state: Literal["joined", "left", "leaving", "suspect"]
     name: str = ""
     threads: int = 1
     why: str = ""

@@ -67,6 +67,14 @@ def worker(
         end(process)
 
 
+def worker_of(nanny: Process) -> psutil.Process | None:
+    """Return the process of a nanny's worker, unless it is being started again."""
+    for child in psutil.Process(nanny.pid).children():
+        if "spawn_main" in " ".join(child.cmdline()):
+            return child
+    return None
+
+
 def _address(file: Path) -> str:
     """Return the address that a scheduler writes into a file, not all at once."""
     wait_for_file(file)

@@ -11,6 +11,7 @@ from jupyter_wf.engine.signals import (
     Interrupt,
     LeaseEnded,
     LeaseJoined,
+    Leaving,
     Recall,
     Suspect,
     Tick,
@@ -122,6 +123,13 @@ def suspect(live: Live, news: Suspect) -> None:
         machine.suspect = news.silent
 
 
+def leaving(live: Live, news: Leaving) -> None:
+    """Give a worker that is about to go nothing any more."""
+    machine = live.machines.get(news.worker)
+    if machine is not None:
+        machine.leaving = True
+
+
 def _take_back(live: Live, lease: Lease, why: str, *, blame: bool) -> None:
     """Take everything out of a lease's hands; its first task may have been the cause."""
     parked = [*lease.parked]
@@ -156,7 +164,7 @@ def tick(live: Live, _: Tick) -> None:
     for held in [held for held, until in live.paused.items() if until <= live.now]:
         release(live, live.tasks[held])
     idle = not len(live.ready) and any(
-        not lease.hands and not lease.machine.suspect for lease in live.leases.values()
+        not lease.hands and not lease.machine.shut for lease in live.leases.values()
     )
     for lease in live.leases.values():
         for serial, since in lease.parked.items():

@@ -43,8 +43,9 @@ class Room:
 class Machine:
     """A worker: what it has, and what is not taken by attempts in its leases.
 
-    One that is `suspect`, because it is silent, is given nothing until it is heard again. While it
-    is `kept`, only tasks of that need are started on it.
+    One that is `suspect`, because it is silent, is given nothing until it is heard again, and one
+    that is `leaving` is given nothing any more. While it is `kept`, only tasks of that need are
+    started on it.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Machine:
     named: dict[str, int] = field(default_factory=dict)
     leases: set[str] = field(default_factory=set)
     suspect: bool = False
+    leaving: bool = False
     kept: Amounts | None = None
 
     def __post_init__(self) -> None:
@@ -63,6 +65,11 @@ class Machine:
         self.cpu, self.memory, self.named = offer.cpu, offer.memory, dict(offer.named)
         if not self.rooms:
             self.rooms = tuple([Room(device) for device in offer.devices])
+
+    @property
+    def shut(self) -> bool:
+        """Whether nothing may be started here now."""
+        return self.suspect or self.leaving
 
     def clamped(self, need: Amounts) -> Amounts:
         """Let a task that asks for more cores than a worker has take all of them."""

@@ -102,7 +102,7 @@ class Lease:
     def room(self, need: Amounts) -> bool:
         """Whether another task with this need may be bound to this lease now."""
         machine = self.machine
-        if machine.suspect:
+        if machine.shut:
             return False
         if self.need is None:
             return machine.fits(need)

@@ -137,6 +137,13 @@ NOBODY = Family()
 
 
 @dataclass(frozen=True, slots=True)
+class Leaving:
+    """A worker is about to go: it is given nothing any more, and hands back what it can."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """An attempt came to its `outputs` (in the job's order); `loaded` are inputs it now holds.
 
@@ -227,6 +234,7 @@ Stimulus = (
     | LeaseEnded
     | WorkerLost
     | Suspect
+    | Leaving
     | Finished
     | Spawned
     | Awaiting

@@ -109,7 +109,7 @@ class Turns:
             machine
             for machine in machines
             if serves(machine.offer, need)
-            and not machine.suspect
+            and not machine.shut
             and machine.kept is None
             and len(_devices(machine, need)) >= need.devices
         ]

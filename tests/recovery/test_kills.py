@@ -22,9 +22,8 @@ from threading import Timer
 from typing import Any
 
 import kill_program as program
-import psutil
 import pytest
-from dask_processes import Process, scheduler, worker
+from dask_processes import Process, scheduler, worker, worker_of
 
 from jupyter_wf import open_store
 
@@ -85,13 +84,6 @@ class Cluster:
 
     def stop(self) -> None:
         self.stack.close()
-
-    def worker_of(self, nanny: Process) -> psutil.Process | None:
-        """Return the process of a nanny's worker, unless it is being started again."""
-        for child in psutil.Process(nanny.pid).children():
-            if "spawn_main" in " ".join(child.cmdline()):
-                return child
-        return None
 
 
 @contextmanager
@@ -168,7 +160,7 @@ def strike(
 ) -> None:
     """Kill one part, and give what it takes to go on."""
     if victim == "worker":
-        workers = [w for nanny in cluster.nannies if (w := cluster.worker_of(nanny)) is not None]
+        workers = [w for nanny in cluster.nannies if (w := worker_of(nanny)) is not None]
         luck.choice(workers).send_signal(signal.SIGKILL)
     elif victim == "nanny":
         place = luck.randrange(2)

@@ -34,6 +34,7 @@ from jupyter_wf.engine.signals import (
     Interrupt,
     LeaseEnded,
     LeaseJoined,
+    Leaving,
     Provide,
     Recall,
     Stimulus,
@@ -275,7 +276,9 @@ class DaskEngine(LiveEngine):
         self._tell_of(link, "suspect", f"not heard for {self._silent:g} s")
         self._feed(Suspect(link.address, silent=True))
 
-    def _tell_of(self, link: Link, state: Literal["joined", "suspect"], why: str = "") -> None:
+    def _tell_of(
+        self, link: Link, state: Literal["joined", "suspect", "leaving"], why: str = ""
+    ) -> None:
         now = time.time()
         self.publish(WorkerChanged(now, link.address, state, link.name, link.threads, why))
 
@@ -300,16 +303,15 @@ class DaskEngine(LiveEngine):
                 case "unstored":
                     stimuli.append(Unstored(*item[1:]))
                 case "joined":
-                    offer = Offer(1000 * link.threads)
-                    if self._slots is not None:
-                        self._slots.joined(key_of(item[1]))
-                    stimuli.append(LeaseJoined(item[1], link.address, link.partition, offer))
-                    link.leases.add(key_of(item[1]))
+                    stimuli.append(self._joined(link, item[1]))
                 case "ended":
                     link.leases.discard(key_of(item[1]))
                     stimuli.append(LeaseEnded(item[1]))
                 case "unrun":
                     stimuli.append(Unrun(*item[1:]))
+                case "leaving":
+                    self._tell_of(link, "leaving")
+                    stimuli.append(Leaving(link.address))
                 case "told":
                     self._pass_on(*item[1:])
                 case "sample":
@@ -318,6 +320,13 @@ class DaskEngine(LiveEngine):
             self.keep_near(near)
         if stimuli:
             self._feed(*stimuli)
+
+    def _joined(self, link: Link, nonce: str) -> LeaseJoined:
+        link.leases.add(key_of(nonce))
+        if self._slots is not None:
+            self._slots.joined(key_of(nonce))
+        offer = Offer(1000 * link.threads)
+        return LeaseJoined(nonce, link.address, link.partition, offer)
 
     def _pass_on(self, serial: int, stream: str, what: Any) -> None:
         task = self.task_of(serial)

@@ -24,6 +24,7 @@ from distributed.worker import thread_state
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.dask.fair import FairShare, new_nonce
 from jupyter_wf.engine.dask.memory import LateStore, Memory, find_input
+from jupyter_wf.engine.dask.notice import heed
 from jupyter_wf.engine.dask.wire import (
     answer_out,
     attempt_in,
@@ -48,6 +49,8 @@ IDLE = 0.05
 CAME = "wf-came"
 #: Seconds for which a lease waits for its owner to come, or to be heard again.
 GRACE = 15.0
+#: Seconds for which a worker that is to go lets what runs come to its end.
+STAY = 2.0
 #: Seconds after which Python lets another thread run; the default lets the loop wait for 5 ms.
 SWITCH = 5e-4
 #: Sessions whose engine lives in this very process: the user reloads its modules himself.
@@ -156,7 +159,7 @@ class Session:
         finally:
             self._comm = None
             sender.cancel()
-            for hands in self.hands.values():
+            for hands in [*self.hands.values()]:
                 hands.empty()
                 hands.end()
 
@@ -199,6 +202,20 @@ class Session:
                 for hands in [*self.hands.values()]:  # a lease may leave in its own thread
                     hands.end()
 
+    def hand_back(self) -> None:
+        """Say that this worker leaves, and give back what is not begun."""
+        self.tell(("leaving",))
+        for nonce, hands in [*self.hands.items()]:
+            self.tell(("unrun", nonce, hands.empty()))
+
+    async def finish(self, seconds: float | None = None) -> None:
+        """Let what runs come to its end, for as long as that, and write what was computed."""
+        end = None if seconds is None else time.monotonic() + seconds
+        while self.hands and (end is None or time.monotonic() < end):  # noqa: ASYNC110 - threads
+            await asyncio.sleep(IDLE)
+        if self.writer is not None:
+            await asyncio.to_thread(self.writer.close)
+
     def release(self) -> None:
         """Drop the values of an engine that is gone, and the processes of its environments."""
         self.bench.memory.clear()
@@ -226,21 +243,39 @@ class LeasePlugin(WorkerPlugin):
         )
         await worker.set_resources(wf=worker.state.nthreads)
         worker.log_event(CAME, {"worker": worker.address})
+        self._leaving = False
         self._sampler = asyncio.create_task(self._sample())
+        loop = asyncio.get_running_loop()
+        self._unheed = heed(lambda: loop.call_soon_threadsafe(self._close))
 
-    def teardown(self, worker: Any) -> None:
-        """Leave a worker as it was."""
+    async def teardown(self, worker: Any) -> None:
+        """Hand back what is not begun, write what was computed, and leave a worker as it was."""
         self._sampler.cancel()
+        self._unheed()
+        self._leave()
+        await asyncio.gather(*[session.finish(STAY) for session in [*self.sessions.values()]])
         for name in ("wf_open", "wf_fetch", "wf_tally", "wf_flush"):
             worker.handlers.pop(name, None)
         sys.setswitchinterval(self._switch)
         self._undo()
 
+    def _leave(self) -> None:
+        """Take no more work: the worker is about to go."""
+        if not self._leaving:
+            self._leaving = True
+            for session in [*self.sessions.values()]:
+                session.hand_back()
+
+    def _close(self) -> None:
+        # The nanny is not told, so that it starts another worker, unless it is to end itself.
+        closing = self.worker.close(timeout=STAY, nanny=False, reason="SIGTERM")
+        self._closing = asyncio.ensure_future(closing)
+
     def session(self, name: str, store: str | None) -> Session:
         """Return the session of this name, made if need be."""
         with self._lock:
             found = self.sessions.get(name)
-            if found is None:
+            if found is None or found.gone:
                 late = None
                 if store is not None:
                     late = self._stores.setdefault(store, LateStore(store))
@@ -274,7 +309,7 @@ class LeasePlugin(WorkerPlugin):
             now = time.monotonic()
             self.share.charge(name, now - last)
             last = now
-            if session.gone or now - session.heard > GRACE:
+            if session.gone or self._leaving or now - session.heard > GRACE:
                 return True
             if hands.since != newest:
                 newest, active = hands.since, now
@@ -298,7 +333,7 @@ class LeasePlugin(WorkerPlugin):
             session.hands.pop(nonce, None)
             session.tell(("ended", nonce))
             if not session.connected and not session.hands:
-                self.sessions.pop(name, None)
+                self._forget(session)
 
     # -- handlers ------------------------------------------------------------------------------
 
@@ -306,11 +341,15 @@ class LeasePlugin(WorkerPlugin):
         """Speak with an engine until it goes; what it computed is still written."""
         found = self.session(session, store)
         await found.serve(comm)
-        if found.writer is not None:
-            await asyncio.to_thread(found.writer.close)
+        await found.finish()
         await asyncio.to_thread(found.release)
-        self.sessions.pop(session, None)
+        self._forget(found)
         return Status.dont_reply
+
+    def _forget(self, session: Session) -> None:
+        with self._lock:
+            if self.sessions.get(session.name) is session:
+                del self.sessions[session.name]
 
     async def fetch(self, session: str, content: str) -> dict[str, Any]:
         """Return a value to a peer, or to an engine."""
@@ -333,6 +372,10 @@ class LeasePlugin(WorkerPlugin):
         process.cpu_percent()
         while True:
             await asyncio.sleep(EVERY)
+            if self.worker.status is Status.closing_gracefully:
+                self._leave()
+            elif self.worker.status is Status.running:
+                self._leaving = False
             manager = self.worker.memory_manager
             limit = (manager.memory_limit if manager is not None else 0) or 0
             apart = sum(one.bench.processes.resident() for one in [*self.sessions.values()])
