@@ -39,7 +39,7 @@ class Lease(Protocol):
     def spawn(self, serial: int, family: Family) -> None:
         """Add children to the graph now."""
 
-    def wait(self, serial: int, name: str, data: str, timeout: float | None) -> Source:
+    def wait(self, attempt: Attempt, name: str, data: str, timeout: float | None) -> Source:
         """Wait until a value is there."""
 
 
@@ -174,13 +174,11 @@ class Children:
             return
         self._check_open(name)
         family = self.taken()
-        serial = self._attempt.serial
         if family.jobs or family.given:
-            self._lease.spawn(serial, family)
+            self._lease.spawn(self._attempt.serial, family)
         began = time.perf_counter()
         try:
-            asker = self._attempt.job.name
-            self._sources[key] = self._lease.wait(serial, asker, key, timeout)
+            self._sources[key] = self._lease.wait(self._attempt, name, key, timeout)
         finally:
             self.waited += time.perf_counter() - began
 

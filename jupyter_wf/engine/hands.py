@@ -119,13 +119,14 @@ class Hands:
         self._flush()
         self._answer([(Spawned(self.nonce, serial, family), ())])
 
-    def wait(self, serial: int, name: str, data: str, timeout: float | None) -> Source:
-        """Wait until a value is there; other attempts run here meanwhile.
+    def wait(self, attempt: Attempt, name: str, data: str, timeout: float | None) -> Source:
+        """Wait until a value is there, the data called `name`; other attempts run here meanwhile.
 
         Raises `TaskError` if it will not come, `TimeoutError`, and `WorkflowError` if too many
         bodies of this process wait.
         """
-        self._bench.places.enter(name)
+        serial = attempt.serial
+        self._bench.places.enter(attempt.job.name)
         try:
             with self._gate:
                 promise = self._promises[serial, data] = Promise()
@@ -147,7 +148,7 @@ class Hands:
             failure = promise.failure
             raise TaskError(name, f"{failure.type}: {failure.message}", failure.traceback)
         if promise.source is None:
-            raise TimeoutError(f"A task invoked by {name} has not ended after {timeout} s.")
+            raise TimeoutError(f"{name!r} is not there after {timeout} s; its task runs on.")
         return promise.source
 
     # -- the loop ------------------------------------------------------------------------------
