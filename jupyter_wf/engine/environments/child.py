@@ -48,7 +48,7 @@ class Worker:
         """Add children to the graph now."""
         self._ask(("spawn", family), [self._memory[stored.id] for _, stored in family.given])
 
-    def wait(self, serial: int, name: str, data: str, timeout: float | None) -> Source:  # noqa: ARG002
+    def wait(self, attempt: Attempt, name: str, data: str, timeout: float | None) -> Source:  # noqa: ARG002
         """Wait until a value is there."""
         found: Source = self._ask(("wait", name, data, timeout))[0]
         return found

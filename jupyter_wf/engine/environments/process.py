@@ -105,7 +105,7 @@ class Desk:
                     self.lease.spawn(self.attempt.serial, what[0])
                     return ("done", None), ()
                 case "wait":
-                    return ("done", self.lease.wait(self.attempt.serial, *what)), ()
+                    return ("done", self.lease.wait(self.attempt, *what)), ()
                 case _:
                     return ("done", None), [self._worker.find(what[0], self.loaded)]
         except Exception as error:  # noqa: BLE001 - it is raised where it was asked
