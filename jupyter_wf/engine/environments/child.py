@@ -18,7 +18,7 @@ from jupyter_wf.engine.breaker import Breaker
 from jupyter_wf.engine.environments.frames import receive, send
 from jupyter_wf.engine.modules import Modules
 from jupyter_wf.engine.output import redirection
-from jupyter_wf.engine.signals import Family, Finished, Source
+from jupyter_wf.engine.signals import Attempt, Family, Finished, Source
 from jupyter_wf.engine.worker import Bench
 from jupyter_wf.graph import Code
 
