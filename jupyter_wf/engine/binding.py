@@ -6,7 +6,7 @@ import math
 from functools import partial
 
 from jupyter_wf.engine.nodes import Live
-from jupyter_wf.engine.packing import Lease, assign
+from jupyter_wf.engine.packing import Lease, assign, assign_next
 from jupyter_wf.engine.signals import Attempt, Demand, HandOver
 from jupyter_wf.engine.transitions import change
 from jupyter_wf.resources import Amounts
@@ -28,6 +28,14 @@ def dispatch(live: Live) -> None:
             partial(_bind, live, batches),
             live.turns,
         )
+        if len(live.ready):
+            assign_next(
+                live.ready,
+                live.leases.values(),
+                partial(_expect, live),
+                partial(_fetches, live),
+                partial(_bind, live, batches),
+            )
         # What is left waits for a lease to have room, or for a task with other needs.
         live.full = bool(len(live.ready))
     for nonce, attempts in batches.items():
@@ -64,6 +72,15 @@ def _weigh(live: Live, key: str) -> dict[str, int]:
             for worker in content.holders:
                 held[worker] = held.get(worker, 0) + content.nbytes
     return held
+
+
+def _fetches(live: Live, key: str, worker: str) -> int:
+    nbytes = 0
+    for _, data in live.tasks[key].job.inputs:
+        content = live.values.contents[live.values.data[data].content or ""]
+        if worker not in content.holders:
+            nbytes += content.nbytes
+    return nbytes
 
 
 def _bind(

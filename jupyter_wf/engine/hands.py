@@ -68,8 +68,9 @@ class Hands:
     # -- what the engine says; from any thread -------------------------------------------------
 
     def take(self, attempts: tuple[Attempt, ...]) -> None:
-        """Queue attempts."""
+        """Queue attempts; what they read comes while those before them run."""
         for attempt in attempts:
+            self._bench.prefetch.expect(attempt.sources)
             self._queue.put(attempt)
 
     def empty(self) -> tuple[int, ...]:
@@ -82,6 +83,7 @@ class Hands:
                     self._queue.put(None)
                     break
                 if not isinstance(attempt, _Nudge):
+                    self._bench.prefetch.forget(attempt.sources)
                     found.append(attempt.serial)
         return tuple(found)
 
@@ -207,6 +209,7 @@ class Hands:
         serial = attempt.serial
         if serial in self._dropped:
             self._dropped.discard(serial)
+            self._bench.prefetch.forget(attempt.sources)
             failure = Failure("TaskCancelledError", "stopped before it began", "")
             self._add((Failed(self.nonce, serial, failure), ()))
             return

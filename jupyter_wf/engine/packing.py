@@ -25,6 +25,8 @@ MOST = 256
 LEAST = 5e-5
 #: Seconds it takes to move one byte between workers, for weighing locality against balance.
 PER_BYTE = 1e-9
+#: Bytes of inputs from which they had better come while something else runs.
+LARGE = 1_000_000
 NEW = 0.3
 UNKNOWN = float("inf")
 
@@ -106,8 +108,16 @@ class Lease:
             return False
         if self.need is None:
             return machine.fits(need)
-        if self.need != need or self.load >= AHEAD or len(self.hands) >= MOST:
+        return self.load < AHEAD and len(self.hands) < MOST and self._shares(need)
+
+    def next_room(self, need: Amounts) -> bool:
+        """Whether a task may be bound to what runs here, as the next, to have its inputs come."""
+        return len(self.hands) == 1 and not self.machine.suspect and self._shares(need)
+
+    def _shares(self, need: Amounts) -> bool:
+        if self.need != need:
             return False
+        machine = self.machine
         kept = machine.kept
         return (kept is None or kept == need) and all(
             room.kept is None or room.kept == need for room in self.grant
@@ -228,6 +238,42 @@ def assign(
                 turns.started(where, last, count)
             if turns.due(where) and ready.first(where) is not None:
                 turns.keep(where, {one.machine.name: one.machine for one in fitting}.values())
+
+
+def assign_next(
+    ready: Ready,
+    leases: Iterable[Lease],
+    expect: Callable[[str], float],
+    fetches: Callable[[str, str], int],
+    bind: Bind,
+) -> None:
+    """Bind to busy leases what they will run next, if its inputs take long to come.
+
+    Only the first task of each class is looked at, and each lease has one at most: whoever is idle
+    before it begins calls it back.
+
+    Parameters
+    ----------
+    ready, leases, expect, bind
+        See `assign`.
+    fetches : callable
+        (Task, worker) -> bytes of inputs that the worker does not have.
+    """
+    every = list(leases)
+    pool = [lease for lease in every if len(lease.hands) == 1]
+    pooled = any(lease.machine.partition is not None for lease in every)
+    for _, where in sorted(ready.classes()) if pool else ():
+        partition, need = where
+        for lease in pool:
+            machine = lease.machine
+            first = ready.first(where)
+            if first is None:
+                break
+            if partition is not None and pooled and machine.partition != partition:
+                continue
+            if lease.next_room(machine.clamped(need)) and fetches(first[1], machine.name) >= LARGE:
+                ready.discard(first[1])
+                bind(first[1], lease, expect(first[1]), machine.clamped(need))
 
 
 def _sparing(lease: Lease) -> tuple[float, int]:

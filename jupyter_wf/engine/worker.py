@@ -23,6 +23,7 @@ from jupyter_wf.engine.family import Children, InputLostError, Lease
 from jupyter_wf.engine.modules import Modules, modules_of
 from jupyter_wf.engine.output import captured
 from jupyter_wf.engine.parking import Places
+from jupyter_wf.engine.prefetch import Prefetch
 from jupyter_wf.engine.signals import (
     Attempt,
     Failed,
@@ -83,6 +84,10 @@ class Bench:
     places: Places = field(default_factory=Places)
     durations: dict[str, float] = field(default_factory=dict)
     processes: Processes = field(default_factory=Processes)
+    prefetch: Prefetch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prefetch = Prefetch(self.memory, self.fetch)
 
     def is_quick(self, code: Code, limit: float) -> bool:
         """Whether a code is known to take less than `limit` seconds."""
@@ -151,7 +156,7 @@ class Bench:
         """Return a value; raises `InputLostError`. What was fetched for it is added to `loaded`."""
         encoded = self.memory.get(source.content)
         if encoded is None:
-            encoded = self.fetch(source)
+            encoded = self.prefetch.take(source)
             if self.copies:
                 self.memory[source.content] = encoded
                 loaded.append(source.content)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from jupyter_wf.engine.machines import Machine
-from jupyter_wf.engine.packing import AHEAD, MOST, UNKNOWN, Lease, Ready, assign
+from jupyter_wf.engine.packing import AHEAD, MOST, UNKNOWN, Lease, Ready, assign, assign_next
 from jupyter_wf.engine.turns import Turns
 from jupyter_wf.resources import Amounts, Offer
 
@@ -94,3 +94,33 @@ def test_more_cores_than_a_worker_has_take_all_of_them() -> None:
     found = machines(Offer(2000))
     bound, _ = packed("ab", leases_on(found, each=2), need=Amounts(9000))
     assert bound == {"w0-0": ["a"]}
+
+
+def bound_next(lease: Lease, tasks: dict[str, int], need=TASK, partition=None) -> list[str]:
+    """Return what is bound to a lease beside what it runs, of tasks with so many bytes to come."""
+    ready, bound = Ready(), []
+    for order, task in enumerate(tasks):
+        ready.add((0, order), task, (partition, need))
+
+    def bind(task, to, seconds, vector) -> None:
+        to.take(100 + len(bound), seconds, vector)
+        bound.append(task)
+
+    assign_next(ready, [lease], lambda task: 9.0, lambda task, worker: tasks[task], bind)
+    assert len(ready) == len(tasks) - len(bound)
+    return bound
+
+
+def test_the_next_task_is_handed_over_early_if_its_inputs_take_long_to_come() -> None:
+    far, near = 10**8, 10
+    busy = leases_on(machines(ONE, partition="cpu"))[0]
+    assert bound_next(busy, {"a": far}) == []
+    busy.take(0, 9.0, TASK)
+    assert bound_next(busy, {"a": near, "b": far}) == []
+    assert bound_next(busy, {"a": far}, need=Amounts(500)) == []
+    assert bound_next(busy, {"a": far}, partition="gpu") == []
+    busy.machine.suspect = True
+    assert bound_next(busy, {"a": far}) == []
+    busy.machine.suspect = False
+    assert bound_next(busy, {"a": far, "b": far}, partition="cpu") == ["a"]
+    assert bound_next(busy, {"a": far}) == []

@@ -218,6 +218,7 @@ class Session:
 
     def release(self) -> None:
         """Drop the values of an engine that is gone, and the processes of its environments."""
+        self.bench.prefetch.close()
         self.bench.memory.clear()
         self.bench.processes.close()
 

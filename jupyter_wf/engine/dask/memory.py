@@ -27,6 +27,10 @@ class Memory(MutableMapping[str, Encoded]):
         found: Encoded = self._data[self._prefix + content]
         return found
 
+    def __contains__(self, content: object) -> bool:
+        # Without this, to ask would bring back what was spilled.
+        return f"{self._prefix}{content}" in self._data
+
     def __setitem__(self, content: str, value: Encoded) -> None:
         self._data[self._prefix + content] = value
 
