@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
 from jupyter_wf.engine.abc import Engine, Store
+from jupyter_wf.engine.environments import locked
+from jupyter_wf.environment import Environment, environment
 from jupyter_wf.fingerprint import digest
 from jupyter_wf.handle import DataHandle
 from jupyter_wf.pymonik.files import Materialize, hash_of, read
@@ -35,14 +37,14 @@ class Settings:
     Parameters
     ----------
     session_id : str
-    environment : mapping
-        Packages and variables, in PymoniK's words.
+    environment : Environment or None
+        What is around them.
     task_options : TaskOptions
         Of tasks that say nothing else.
     """
 
     session_id: str
-    environment: Mapping[str, Any]
+    environment: Environment | None
     task_options: TaskOptions
 
 
@@ -137,6 +139,7 @@ class Pymonik:
     def create(self) -> Self:
         """Connect to the cluster; done by the ``with`` statement."""
         if not self._is_worker and self._flow is None:
+            around = _environment(self.environment)
             name = uuid4().hex
             self._flow = Workflow(
                 self._engine(), "memory://" if self._store is None else self._store
@@ -149,7 +152,7 @@ class Pymonik:
                 raise
             # Values that outlive the session are found again by one that asks for the same.
             ticket = name if self._store is None else ""
-            settings = Settings(name, self.environment, self.task_options)
+            settings = Settings(name, around, self.task_options)
             self._session = Session(settings, ticket)
         return self
 
@@ -327,6 +330,15 @@ class Session:
     def next_ticket(self) -> str:
         """Return what tells one invocation from all others, and is the same if all is repeated."""
         return digest("ticket", self.ticket, str(next(self.numbers)))[:20]
+
+
+def _environment(asked: Mapping[str, Any]) -> Environment | None:
+    """Return what PymoniK's words ask for, with the versions that it comes to."""
+    words = {"env" if key == "env_variables" else key: value for key, value in asked.items()}
+    if isinstance(words.get("pip"), list):
+        words["pip"] = ["".join(one) if isinstance(one, tuple) else one for one in words["pip"]]
+    found = environment(words)
+    return None if found is None else locked(found)
 
 
 _current: ContextVar[Pymonik] = ContextVar("jupyter_wf_pymonik")

@@ -151,8 +151,10 @@ class Task(Generic[P, R]):
             return self._function
         functions = session.session.functions
         if self not in functions:
-            body = Body(self.func, self.func_name, self.require_context, session.session.settings)
-            functions[self] = TaskFunction(body, Requirements())
+            settings = session.session.settings
+            body = Body(self.func, self.func_name, self.require_context, settings)
+            around = settings.environment
+            functions[self] = TaskFunction(body, Requirements(), environment=around)
         return functions[self]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_wf.engine.environments import locked
+from jupyter_wf.environment import Environment, environment
+from jupyter_wf.errors import PackageError
+
 pytestmark = pytest.mark.slow
 
 ADD = """
@@ -172,6 +176,14 @@ def test_a_lambda_is_a_task(run: Callable[..., str]) -> None:
 def test_tasks_invoke_tasks_and_hand_their_result_on(run: Callable[..., str]) -> None:
     assert run(SUBTASKS) == "Result of add task: 10\n"
     assert run(ADAPTIVE) == "True\n"
+
+
+def test_an_environment_is_around_tasks(run: Callable[..., str]) -> None:
+    try:
+        locked(environment({"pip": ["jax"]}) or Environment())
+    except PackageError as error:
+        pytest.skip(f"There is no package index: {error}")
+    assert run(CHOLESKY) == "True\n"
 
 
 def test_equal_calls_are_calls_of_their_own(run: Callable[..., str], endpoint: str) -> None:
