@@ -28,6 +28,22 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """Where the computation of a task stands that was handed on to tasks which it added.
+
+    Parameters
+    ----------
+    key : str
+        Key of the task.
+    packed : bytes
+        The tasks that are under way, pickled; read only to go on with them.
+    """
+
+    key: str
+    packed: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One committed execution of a task.
 
@@ -63,3 +79,7 @@ class Record:
     worker: str = ""
     seconds: float = 0.0
     time: float = field(default=0.0, compare=False)
+
+
+#: What is written down together with values; None where nothing speaks of them yet.
+Item = Record | Growth | None

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,8 @@ import pytest
 import jupyter_wf as wf
 from jupyter_wf.errors import CaptureError, TaskError, WorkflowError
 
-Flow = Callable[[], wf.Workflow]
+LENGTH = 400
+PROGRAM = Path(__file__).parent / "chain_program.py"
 
 
 @pytest.fixture(params=["local", pytest.param("dask", marks=pytest.mark.slow)])
@@ -297,3 +302,34 @@ def test_a_captured_handle_is_refused(flow: wf.Workflow) -> None:
 
     with pytest.raises(CaptureError):
         captures.invoke()
+
+
+@pytest.mark.slow
+def test_after_a_crash_a_chain_goes_on_where_it_was(tmp_path: Path) -> None:
+    from jupyter_wf.engine.store import open_store
+
+    def start() -> subprocess.Popen[str]:
+        program = [sys.executable, str(PROGRAM), str(tmp_path / "store"), str(tmp_path / "log")]
+        return subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+
+    with start() as first:
+        assert first.stdout is not None
+        key = first.stdout.readline().strip()
+        store = open_store(tmp_path / "store")
+        deadline = time.monotonic() + 60
+        while store.growth(key) is None and time.monotonic() < deadline:
+            store.refresh()
+        first.kill()
+    before = (tmp_path / "log").read_text().split()
+    assert 0 < len(before) < LENGTH
+    with start() as second:
+        assert second.stdout is not None
+        assert second.stdout.read().split() == [key, "done"]
+    lines = (tmp_path / "log").read_text().split()
+    assert len(set(lines)) == LENGTH + 1
+    # Not one step from before it was noted was done again.
+    again = Counter(lines)
+    assert all(again[line] == 1 for line in before[:10])
+    store.refresh()
+    assert store.growth(key) is None
+    store.close()

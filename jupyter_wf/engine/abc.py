@@ -10,7 +10,7 @@ from typing import Any
 
 from jupyter_wf.events import Listener
 from jupyter_wf.graph import Call, Code, Requirements
-from jupyter_wf.records import Record, Stored
+from jupyter_wf.records import Item, Record, Stored
 from jupyter_wf.resources import Worker
 
 
@@ -62,6 +62,10 @@ class Store(ABC):
         """Return a record of the same code having read the same values."""
 
     @abstractmethod
+    def growth(self, key: str) -> bytes | None:
+        """Return where the computation of a task was last noted to stand, if it has not ended."""
+
+    @abstractmethod
     def last(self, name: str) -> Record | None:
         """Return the newest record of a task of this name."""
 
@@ -85,11 +89,11 @@ class Store(ABC):
         """Write a value durably, unless it is here already."""
 
     @abstractmethod
-    def commit(self, batch: Sequence[tuple[Record | None, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
         """Write values (by content id) and then their records; durable when it returns.
 
-        None stands where values have no record of their own, such as those that a task gave to
-        the tasks that it added.
+        A `Growth` is kept until a record of its key is. None stands where values have no record of
+        their own, such as those that a task gave to the tasks that it added.
         Raises `StoreError`; then none of the batch's records is visible that lacks a value.
         """
 

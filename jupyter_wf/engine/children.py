@@ -87,10 +87,10 @@ def adopt(live: Live, parent: Node, serial: int, family: Family) -> None:
         live.tasks[job.key].guards += 1
         guarded.append(job.key)
     for job in fresh:
-        _look_up(live, live.tasks[job.key])
+        look_up(live, live.tasks[job.key])
 
 
-def _look_up(live: Live, node: Node) -> None:
+def look_up(live: Live, node: Node) -> None:
     """End a child before it begins if the store knows its key."""
     job = node.job
     record = live.lookup(job.key) if job.requirements.cache and node.state == "waiting" else None

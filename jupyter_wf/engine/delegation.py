@@ -16,6 +16,8 @@ from jupyter_wf.records import Record
 
 #: Steps for which a task is looked for that hands on to itself.
 FAR = 1000
+#: Seconds after which a computation that was handed on is noted first.
+SOON = 0.25
 
 
 def hand_on(live: Live, node: Node, news: Finished) -> None:
@@ -41,9 +43,16 @@ def hand_on(live: Live, node: Node, news: Finished) -> None:
     for (_, own), target in zip(job.outputs, targets, strict=True):
         data[target].followers[own] = None
     shorten(live, node)
+    watch(live, node)
     for target in dict.fromkeys(targets):
         if live.values.available(data[target]):
             provide(live, data[target])
+
+
+def watch(live: Live, node: Node) -> None:
+    """Have a computation noted that was handed on, if it is one that somebody asked for."""
+    if live.shared and not node.root and node.job.requirements.cache:
+        live.growing.setdefault(node.job.key, (live.now + SOON, SOON, ()))
 
 
 def shorten(live: Live, node: Node) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jupyter_wf.engine.answers import attempt_failed, current, died, timeout
+from jupyter_wf.engine.growth import note
 from jupyter_wf.engine.machines import Machine, Room
 from jupyter_wf.engine.nodes import Live
 from jupyter_wf.engine.packing import Lease
@@ -161,6 +162,7 @@ def tick(live: Live, _: Tick) -> None:
             live.condemned.add(worker)
             live.alarms[serial] = (live.now + 30 * GRACE, nonce)
             live.instructions.append(Interrupt(worker, nonce, serial, hard=True))
+    note(live)
     for held in [held for held, until in live.paused.items() if until <= live.now]:
         release(live, live.tasks[held])
     idle = not len(live.ready) and any(
@@ -189,6 +191,7 @@ def _watch_limit(live: Live, lease: Lease, serial: int, since: float) -> None:
 def deadline(live: Live) -> float | None:
     """Return when a `Tick` is due, if ever."""
     times = [*live.paused.values(), *(at for at, _ in live.alarms.values())]
+    times += [due for due, _, _ in live.growing.values()]
     for lease in live.leases.values():
         head = next(iter(lease.hands), None)
         first = {} if head is None else {head: lease.since}

@@ -111,6 +111,9 @@ class Live:
         Workers that end because they were told to.
     unsettled : deque
         Tasks whose inputs, or whose delegates' values, may have become complete.
+    growing : dict
+        The computations that were handed on: when they are noted next, the pause before that, and
+        the tasks that were noted last.
     guarded, waits : dict
         By attempt, the children that it has added and may still refer to, and the data that its
         body has waited for.
@@ -155,6 +158,7 @@ class Live:
     paused: dict[str, float] = field(default_factory=dict)
     condemned: set[str] = field(default_factory=set)
     unsettled: deque[str] = field(default_factory=deque)
+    growing: dict[str, tuple[float, float, tuple[str, ...]]] = field(default_factory=dict)
     guarded: dict[int, list[str]] = field(default_factory=dict)
     waits: dict[int, list[str]] = field(default_factory=dict)
     loosened: list[str] = field(default_factory=list)

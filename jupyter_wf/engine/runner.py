@@ -8,6 +8,7 @@ own, so that a slow listener, or one that calls the engine, delays nobody else.
 from __future__ import annotations
 
 import logging
+import pickle
 import time
 from abc import abstractmethod
 from collections import OrderedDict
@@ -26,9 +27,11 @@ from jupyter_wf.engine.signals import (
     HandOver,
     Instruction,
     Interrupt,
+    Note,
     Provide,
     Recall,
     Remember,
+    Snapshot,
     Stimulus,
     Submit,
     Tick,
@@ -37,6 +40,7 @@ from jupyter_wf.engine.state import KEEP, LiveGraph
 from jupyter_wf.engine.writer import Writer
 from jupyter_wf.errors import EngineError
 from jupyter_wf.events import Event, Listener
+from jupyter_wf.records import Growth
 from jupyter_wf.resources import Worker
 
 logger = logging.getLogger("jupyter_wf.engine")
@@ -135,7 +139,17 @@ class LiveEngine(Engine):
 
     def submit(self, jobs: Sequence[Job], known: Mapping[str, str], run: str = "") -> None:
         """Take on jobs; return at once."""
-        self.feed(Submit(tuple(jobs), known, run))
+        store = self._store
+        noted = [] if store is None else [store.growth(j.key) for j in jobs if j.requirements.cache]
+        snapshots = tuple([self._snapshot(packed) for packed in noted if packed is not None])
+        self.feed(Submit(tuple(jobs), known, run, tuple(filter(None, snapshots))))
+
+    def _snapshot(self, packed: bytes) -> Snapshot | None:
+        """Return where a computation had come to, if all that it needs is here."""
+        assert self._store is not None
+        found: Snapshot = pickle.loads(packed)
+        here = all(self._store.stored(content) is not None for content in found.known.values())
+        return found if here else None
 
     def hold(self, content: str, value: Any) -> None:
         """Keep a value given from outside, when the store can't be shared with workers."""
@@ -309,6 +323,10 @@ class LiveEngine(Engine):
                 self._drop(order)
             case Demand():
                 self._demand(order)
+            case Note():
+                assert self._writer is not None
+                packed = pickle.dumps(order.snapshot, protocol=5)
+                self._writer.put(0, Growth(order.snapshot.key, packed), {})
             case Remember():
                 assert self._writer is not None
                 self._writer.put(0, order.record, {})

@@ -60,13 +60,34 @@ class Attempt:
 # -- stimuli: what happened --------------------------------------------------------------------
 
 
+class Grown(NamedTuple):
+    """A task of a computation that was handed on, and if it has handed on in its turn, what to."""
+
+    job: Job
+    delegates: tuple[str, ...]
+    recipe: str
+    read: tuple[tuple[str, str, str], ...]
+
+
+class Snapshot(NamedTuple):
+    """Where the computation of the task `key` stands: tasks, and the values they read by data."""
+
+    key: str
+    grown: tuple[Grown, ...]
+    known: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Jobs to take on; `known` gives content ids of data that is stored or held already."""
+    """Jobs to take on; `known` gives content ids of data that is stored or held already.
+
+    `snapshots` say where some of them had come to before a crash.
+    """
 
     jobs: tuple[Job, ...]
     known: Mapping[str, str]
     run: str = ""
+    snapshots: tuple[Snapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,10 +333,17 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Keep where a computation stands, so that another engine can go on from there."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """Tell the listeners."""
 
     events: tuple[Event, ...]
 
 
-Instruction = HandOver | Interrupt | Provide | Recall | Drop | Demand | Remember | Emit
+Instruction = HandOver | Interrupt | Provide | Recall | Drop | Demand | Remember | Note | Emit

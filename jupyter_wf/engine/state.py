@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_wf.engine import answers, asking, children, leases
+from jupyter_wf.engine import answers, asking, children, growth, leases
 from jupyter_wf.engine.binding import dispatch, slots
 from jupyter_wf.engine.children import sweep
 from jupyter_wf.engine.nodes import Live, Node
@@ -53,7 +53,7 @@ from jupyter_wf.resources import WHOLE, Worker
 KEEP = 256_000_000
 
 HANDLERS: dict[type, Callable[[Live, Any], None]] = {
-    Submit: asking.submit,
+    Submit: growth.submit,
     Cancel: asking.cancel,
     Forget: asking.forget,
     WorkerJoined: leases.came,

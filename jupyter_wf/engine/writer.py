@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.signals import Durable, Stimulus, Unstored
-from jupyter_wf.records import Record
+from jupyter_wf.records import Item
 
 logger = logging.getLogger("jupyter_wf.engine")
 #: Bytes that may wait to be written before whoever computes has to wait as well.
@@ -21,13 +21,13 @@ GROUP = 1000
 PAUSE = 0.02
 GROUP_BYTES = 64_000_000
 
-Entry = tuple[int, Record | None, Mapping[str, Encoded]]
+Entry = tuple[int, Item, Mapping[str, Encoded]]
 
 
 class Commits(Protocol):
     """The part of a `Store` that a writer needs."""
 
-    def commit(self, batch: Sequence[tuple[Record | None, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
         """Write values and then their records."""
 
 
@@ -62,7 +62,7 @@ class Writer:
         """Whether anything is not written yet."""
         return bool(self._queue) or self._working
 
-    def put(self, serial: int, record: Record | None, values: Mapping[str, Encoded]) -> None:
+    def put(self, serial: int, record: Item, values: Mapping[str, Encoded]) -> None:
         """Have a record and its values committed; serial 0 is nobody's attempt."""
         size = sum(value.nbytes for value in values.values())
         with self._changed:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.engine.answers import DEATHS
+from jupyter_wf.engine.delegation import SOON
+from jupyter_wf.engine.growth import snapshot
 from jupyter_wf.engine.signals import (
     Awaiting,
     Cancel,
@@ -24,8 +26,10 @@ from jupyter_wf.engine.signals import (
     Interrupt,
     LeaseEnded,
     LeaseJoined,
+    Note,
     Provide,
     Remember,
+    Snapshot,
     Spawned,
     Stimulus,
     Submit,
@@ -348,6 +352,50 @@ def test_children_nobody_waits_for_run_all_the_same() -> None:
     assert workers.states() == {"root": "stored", "after": "stored"}
 
 
+# -- after a crash -----------------------------------------------------------------------------
+
+
+def resumed(before: Workers, snapshot: Snapshot, *jobs: Job) -> Workers:
+    """Start anew with what was durable and noted."""
+    after = Workers(before.programs)
+    after(LeaseJoined("l1", "w1"), Submit(jobs, {}, "", (snapshot,)))
+    return after
+
+
+def test_a_chain_goes_on_where_it_was_noted_to_be() -> None:
+    steps = [job(f"step{i}") for i in range(20)]
+    programs = {s.name: ("hand on", n) for s, n in pairwise(steps)}
+    workers = started(programs, steps[0])
+    for _ in range(10):
+        workers.act(only(workers))
+    assert not workers.of(Note)
+    workers(Tick(), after=SOON)
+    workers(Tick(), after=SOON)
+    (note,) = workers.of(Note)
+    assert {one.job.name for one in note.snapshot.grown} == {"step0", "step10"}
+    after = resumed(workers, note.snapshot, steps[0])
+    assert after.graph.tasks[steps[0].key].state == "waiting"
+    after.finish()
+    assert after.content(steps[0]) == "c-step19"
+    assert after.bodies == [f"step{i}" for i in range(10, 20)]
+    assert not after.graph.live.growing
+
+
+def test_what_is_noted_waits_for_what_was_given_to_be_durable() -> None:
+    reader = job("reader", source_key(value("given by root").id))
+    workers = started({"root": ("give", reader), "reader": ("hand on", LEAF)}, ROOT)
+    parent = only(workers)
+    workers.act(parent)
+    workers(Tick(), after=SOON)
+    assert not workers.of(Note)
+    workers(Durable(parent), Tick(), after=4 * SOON)
+    workers(Tick(), after=4 * SOON)
+    (note,) = workers.of(Note)
+    after = resumed(workers, note.snapshot, ROOT)
+    after.finish()
+    assert after.bodies == ["reader", "leaf"]
+
+
 # -- any script ------------------------------------------------------------------------------------
 
 KINDS = st.sampled_from(["value", "hand on", "join", "wait", "give", "leave", "fail"])
@@ -385,6 +433,15 @@ def outcome(job: Job, programs: dict[str, tuple]) -> str | None:
     return results[-1] if kind in ("hand on", "give") else f"c-{job.name}"
 
 
+def crash(before: Workers, tops: list[Job]) -> Workers:
+    """Lose all but what is durable and noted, and start anew."""
+    live = before.graph.live
+    noted = [snapshot(live, n) for n in live.tasks.values() if n.delegates and not n.root]
+    after = Workers(before.programs)
+    after(Submit(tuple(tops), {}, "", tuple(filter(None, noted))))
+    return after
+
+
 @settings(max_examples=400, deadline=None)
 @given(made=programs(), data=st.data(), shared=st.booleans())
 def test_any_script_comes_to_what_the_programs_say(made, data, shared) -> None:
@@ -413,6 +470,8 @@ def test_any_script_comes_to_what_the_programs_say(made, data, shared) -> None:
             workers(Durable(data.draw(st.sampled_from(writing))))
         elif hands:
             workers.act(data.draw(st.sampled_from(hands)))
+    if shared and not cancelled and data.draw(st.booleans()):
+        workers = crash(workers, tops)
     workers(LeaseJoined("last", "w9"))
     workers.finish()
     nodes = workers.graph.tasks

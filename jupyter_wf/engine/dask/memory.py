@@ -13,7 +13,7 @@ from jupyter_wf.engine.dask.wire import unpack
 from jupyter_wf.engine.family import InputLostError
 from jupyter_wf.engine.signals import Source
 from jupyter_wf.errors import MissingValueError, StoreError
-from jupyter_wf.records import Record
+from jupyter_wf.records import Item
 
 
 class Memory(MutableMapping[str, Encoded]):
@@ -63,7 +63,7 @@ class LateStore:
                 self._store = open_store(self.url)
             return self._store
 
-    def commit(self, batch: Sequence[tuple[Record | None, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
         """Commit, as `Store.commit`."""
         self.opened().commit(batch)
 

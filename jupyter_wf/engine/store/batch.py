@@ -8,7 +8,7 @@ from typing import Any
 
 from jupyter_wf.encodings import Encoded, content_id, encode
 from jupyter_wf.errors import StoreError
-from jupyter_wf.records import Record
+from jupyter_wf.records import Item, Record
 
 _ID = re.compile(r"[0-9a-f]{40}")
 
@@ -20,12 +20,12 @@ def check_id(content: str) -> str:
     return content
 
 
-def encoded_values(record: Record | None, values: Mapping[str, Any]) -> dict[str, Encoded]:
+def encoded_values(record: Item, values: Mapping[str, Any]) -> dict[str, Encoded]:
     """Return the values of a record by content id, each verified against its id.
 
     Parameters
     ----------
-    record : Record or None
+    record : Record, Growth or None
         None for values that no record speaks of yet, such as those given to children.
     values : mapping of content id to value, or to its `Encoded`
         A value without typed form should come as the very `Encoded` that gave its id, as it may
@@ -37,7 +37,7 @@ def encoded_values(record: Record | None, values: Mapping[str, Any]) -> dict[str
         If a value doesn't have its id, which means that it was changed after it was hashed.
     """
     found: dict[str, Encoded] = {}
-    for _, stored in record.outputs if record is not None else ():
+    for _, stored in record.outputs if isinstance(record, Record) else ():
         check_id(stored.id)
     for content, value in values.items():
         check_id(content)
@@ -55,9 +55,9 @@ def encoded_values(record: Record | None, values: Mapping[str, Any]) -> dict[str
     return found
 
 
-def _called(record: Record | None, content: str) -> str:
-    for output, stored in record.outputs if record is not None else ():
-        if record is not None and stored.id == content:
+def _called(record: Item, content: str) -> str:
+    for output, stored in record.outputs if isinstance(record, Record) else ():
+        if isinstance(record, Record) and stored.id == content:
             return f"Output {output!r} of task {record.name!r}"
     return f"The value {content[:12]}"
 

@@ -12,7 +12,7 @@ from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.store.batch import check_id, encoded_values, missing_value
 from jupyter_wf.engine.store.index import Index, to_row
 from jupyter_wf.errors import MissingValueError
-from jupyter_wf.records import Record, Stored
+from jupyter_wf.records import Growth, Item, Record, Stored
 
 
 class MemoryStore(Store):
@@ -31,6 +31,7 @@ class MemoryStore(Store):
     def __init__(self) -> None:
         self._values: dict[str, Encoded] = {}
         self._index = Index()
+        self._growths: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
     def refresh(self) -> None:
@@ -67,20 +68,28 @@ class MemoryStore(Store):
         self._values.setdefault(encoded.id, _copied(encoded))
         return encoded.stored
 
-    def commit(self, batch: Sequence[tuple[Record | None, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
         """See `Store.commit`."""
         given = [encoded_values(record, values) for record, values in batch]
         with self._lock:
             new = {content: encoded for values in given for content, encoded in values.items()}
-            records = [record for record, _ in batch if record is not None]
+            records = [record for record, _ in batch if isinstance(record, Record)]
             for record in records:
                 for output, stored in record.outputs:
                     if stored.id not in new and stored.id not in self._values:
                         raise missing_value(record, output)
             for content, encoded in new.items():
                 self._values.setdefault(content, _copied(encoded))
+            for item, _ in batch:
+                if isinstance(item, Growth):
+                    self._growths[item.key] = item.packed
             for record in records:
+                self._growths.pop(record.key, None)
                 self._index.add(to_row(record, self._index.add_parts(record.parts)))
+
+    def growth(self, key: str) -> bytes | None:
+        """See `Store.growth`."""
+        return self._growths.get(key)
 
     def zarr(self, content: str) -> Any:
         """See `Store.zarr`."""

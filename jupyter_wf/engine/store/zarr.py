@@ -27,7 +27,7 @@ from jupyter_wf.engine.store.batch import check_id, encoded_values, missing_valu
 from jupyter_wf.engine.store.index import Index, Parts, is_row, to_row
 from jupyter_wf.engine.store.root import Root, has_links
 from jupyter_wf.errors import CorruptValueError, MissingValueError, StoreError
-from jupyter_wf.records import Record, Stored
+from jupyter_wf.records import Growth, Item, Record, Stored
 
 #: From this many encoded bytes on, a value is a directory of its own.
 LARGE = 1_000_000
@@ -72,6 +72,7 @@ class LocalZarrStore(Store):
         self._places: dict[str, Place] = {}
         self._other_places: dict[str, list[Place]] = {}
         self._parts: dict[str, list[int]] = {}
+        self._growths: dict[str, bytes] = {}
         self._seen: set[str] = set()
         self._spoiled: set[str] = set()
         self._writer: _Writer | None = None
@@ -97,6 +98,7 @@ class LocalZarrStore(Store):
             case ("r", *row) if is_row(row):
                 known = self._parts.get(writer, ())
                 key, recipe, name, time, number, rest = row
+                self._growths.pop(key, None)
                 if 0 <= number < len(known):
                     self._index.add((key, recipe, name, time, known[number], rest))
             case ("v", str(content), kind, nbytes, summary, name, offset, length):
@@ -105,6 +107,8 @@ class LocalZarrStore(Store):
                 if old is not place:
                     self._other_places.setdefault(content, []).append(old)
                     self._places[content] = place
+            case ("g", str(key), bytes(packed)):
+                self._growths[key] = packed
             case ("p", tuple(parts)):
                 self._parts.setdefault(writer, []).append(self._index.add_parts(parts))
             case _:
@@ -119,6 +123,10 @@ class LocalZarrStore(Store):
     def find_recipe(self, recipe: str) -> Record | None:
         """See `Store.find_recipe`."""
         return self._index.by_recipe(recipe, self._present)
+
+    def growth(self, key: str) -> bytes | None:
+        """See `Store.growth`."""
+        return self._growths.get(key)
 
     def last(self, name: str) -> Record | None:
         """See `Store.last`."""
@@ -244,23 +252,29 @@ class LocalZarrStore(Store):
             self._write({encoded.id: encoded}, ())
         return encoded.stored
 
-    def commit(self, batch: Sequence[tuple[Record | None, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
         """See `Store.commit`; one fsync for all small values and one for all records."""
         new: dict[str, Encoded] = {}
         for record, values in batch:
             for content, encoded in encoded_values(record, values).items():
                 if content not in new and not self._present(content):
                     new[content] = encoded
-        records = [record for record, _ in batch if record is not None]
+        records = [record for record, _ in batch if isinstance(record, Record)]
+        growths = [item for item, _ in batch if isinstance(item, Growth)]
         for record in records:
             for output, stored in record.outputs:
                 if stored.id not in new and not self._present(stored.id):
                     self.refresh()  # another process may just have written it
                     if not self._present(stored.id):
                         raise missing_value(record, output)
-        self._write(new, records)
+        self._write(new, records, growths)
 
-    def _write(self, values: Mapping[str, Encoded], records: Sequence[Record]) -> None:
+    def _write(
+        self,
+        values: Mapping[str, Encoded],
+        records: Sequence[Record],
+        growths: Sequence[Growth] = (),
+    ) -> None:
         with self._root.guarded("write to"):
             writer = self._ready_writer()
             large = {c: e for c, e in values.items() if e.nbytes >= LARGE}
@@ -269,7 +283,7 @@ class LocalZarrStore(Store):
             small = [(c, e) for c, e in values.items() if c not in large]
             with self._lock:
                 try:
-                    self._append(writer, large, small, records)
+                    self._append(writer, large, small, records, growths)
                 except OSError:
                     # Its files may be in any state: leave them, and begin new ones next time.
                     self._let_go()
@@ -294,6 +308,7 @@ class LocalZarrStore(Store):
         large: Mapping[str, Encoded],
         small: Sequence[tuple[str, Encoded]],
         records: Sequence[Record],
+        growths: Sequence[Growth],
     ) -> None:
         where = writer.pack.append([packs.to_payload(encoded) for _, encoded in small])
         items: list[tuple[Any, ...]] = [
@@ -308,6 +323,7 @@ class LocalZarrStore(Store):
                 number = writer.parts[record.parts] = len(writer.parts)
                 items.append(("p", record.parts))
             items.append(("r", *to_row(record, number)))
+        items += [("g", growth.key, growth.packed) for growth in growths]
         writer.journal.append([pack(items)])
         for item in items:
             self._learn(writer.name, item)
