@@ -71,7 +71,13 @@ class Execution:
         flow.news.expect(keys[task.name] for task in todo)
         run = f"r-{uuid4().hex[:10]}"
         watched = Run(
-            run, keys=keys, blocked=blocked, whys=whys, status=flow.status, wait=flow.news.wait
+            run,
+            keys=keys,
+            blocked=blocked,
+            whys=whys,
+            status=flow.status,
+            wait=flow.news.wait,
+            cancel=lambda tasks: self._cancel(watched, tasks),
         )
         flow.news.watch(watched)
         flow.news.publish((RunChanged(time.time(), run, "running"),))
@@ -80,6 +86,14 @@ class Execution:
         elif watched.state != "running":
             flow.news.publish((watched.ended(),))
         return watched
+
+    def _cancel(self, run: Run, tasks: frozenset[str]) -> None:
+        """Stop tasks for which no other run waits."""
+        wanted = {
+            key for other in self._flow.news.runs if other is not run for key in other.pending
+        }
+        if tasks - wanted:
+            self._flow.engine.cancel(tasks - wanted)
 
     def call(self, task: Task, key: str, inputs: tuple[tuple[str, str], ...]) -> None:
         """Start one task that was just added, unless it runs or is stored already."""

@@ -63,6 +63,11 @@ class News:
             for key in tasks:
                 self.status.tasks[key] = TaskStatus()
 
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs that have not ended."""
+        return tuple(self._runs)
+
     def watch(self, run: Run) -> Run:
         """Tell `run` about all events until it ends."""
         with self._changed:

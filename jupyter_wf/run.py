@@ -55,6 +55,9 @@ class Run:
         Name of the task → why it can't run.
     whys : mapping
         Name of the task → why the plan had it run or not.
+    status : Status
+    wait, cancel : callable
+        Wait until something is true; stop tasks, by their keys.
     """
 
     def __init__(
@@ -66,11 +69,13 @@ class Run:
         whys: Mapping[str, str],
         status: Status,
         wait: Wait,
+        cancel: Callable[[frozenset[str]], None],
     ) -> None:
         self.id = name
         self._keys, self._blocked, self._whys = dict(keys), dict(blocked), dict(whys)
-        self._status, self._wait = status, wait
+        self._status, self._wait, self._cancel = status, wait, cancel
         self._pending: set[str] = set()
+        self._given_up = False
         self._started = self._ended = time.time()
 
     def begin(self) -> None:
@@ -138,6 +143,16 @@ class Run:
         if not self._wait(lambda: not self._pending, timeout):
             raise TimeoutError(f"Run {self.id} has not ended after {timeout} s; it goes on.")
         return self
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Keys of the tasks that it still waits for; none once it was cancelled."""
+        return frozenset() if self._given_up else frozenset(self._pending)
+
+    def cancel(self) -> None:
+        """Stop what this run still waits for and no other run does; return at once."""
+        tasks, self._given_up = self.wanted, True
+        self._cancel(tasks)
 
     def __repr__(self) -> str:
         states = [result.state for result in self.tasks.values()]

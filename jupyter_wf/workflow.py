@@ -363,6 +363,9 @@ class Workflow:
         if status is None or state in ("stale", "new"):
             return f"{task}: {state}; {self.plan(task).steps[task].why}"
         said = status.failure.message if status.failure else status.why
+        if not status.settled or state == "running":
+            self._execution.flush()
+            said = self.engine.why(self.keys.tasks[task]) or said
         if not said and status.seconds:
             worker = self.status.workers.get(status.worker)
             by = worker.name if worker is not None and worker.name else status.worker

@@ -135,6 +135,10 @@ class Engine(ABC):
     def cancel(self, tasks: Iterable[str]) -> None:
         """Stop tasks and all that need them, running ones included; return at once."""
 
+    def why(self, task: str) -> str:  # noqa: ARG002 - an engine need not know
+        """Say what a task waits for; empty if it has ended, or if this engine can't tell."""
+        return ""
+
     @abstractmethod
     def forget(self, tasks: Iterable[str]) -> None:
         """Drop finished tasks and their values from memory; what is stored stays stored."""

@@ -159,6 +159,13 @@ class LiveEngine(Engine):
         """Stop tasks and all that need them, running ones included; return at once."""
         self.feed(Cancel(tuple(tasks)))
 
+    def why(self, task: str) -> str:
+        """Say what a task waits for; empty if it has ended, or waits for nothing."""
+        with self._lock:
+            if self._graph is None or self._broken:
+                return self._broken or ""
+            return self._graph.why(task, time.time())
+
     def forget(self, tasks: Iterable[str]) -> None:
         """Drop finished tasks and their values from memory; what is stored stays stored."""
         self.feed(Forget(tuple(tasks)))

@@ -45,6 +45,7 @@ from jupyter_wf.engine.signals import (
 )
 from jupyter_wf.engine.transitions import coming
 from jupyter_wf.engine.values import Values
+from jupyter_wf.engine.waiting import waits_for
 from jupyter_wf.events import FINAL
 from jupyter_wf.records import Record
 from jupyter_wf.resources import WHOLE, Worker
@@ -135,6 +136,10 @@ class LiveGraph:
     def task_of(self, serial: int) -> str | None:
         """Return the task whose current attempt this is, if it is anyone's."""
         return self.live.serials.get(serial)
+
+    def why(self, task: str, now: float) -> str:
+        """Return what a task waits for; empty if it has ended, or waits for nothing."""
+        return waits_for(self.live, task, now)
 
     def deadline(self) -> float | None:
         """Return when a `Tick` is due, if ever."""

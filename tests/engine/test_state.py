@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.engine.answers import DEATHS
+from jupyter_wf.engine.nodes import Node
 from jupyter_wf.engine.packing import MOST
 from jupyter_wf.engine.serving import NOBODY
 from jupyter_wf.engine.signals import (
@@ -26,6 +27,7 @@ from jupyter_wf.engine.signals import (
     Interrupt,
     LeaseEnded,
     LeaseJoined,
+    Leaving,
     Missing,
     Recall,
     Remember,
@@ -62,6 +64,9 @@ class Script:
         orders = self.graph.handle(self.now, *stimuli)
         self.orders += orders
         self.graph.validate()
+        for key, node in self.graph.tasks.items():
+            if node.state in {"waiting", "ready"}:
+                assert self.graph.why(key, self.now), node
         return orders
 
     def states(self) -> dict[str, str]:
@@ -173,6 +178,33 @@ def test_a_failure_is_retried_and_then_cancels_what_needs_it() -> None:
     assert script.why(jobs[2]) == "`t0` failed"
     script(Submit(tuple(jobs), {}))
     assert script.states() == {"t0": "running", "t1": "waiting", "t2": "waiting"}
+
+
+def test_what_a_task_waits_for_is_named() -> None:
+    script, jobs = Script(), [*chain(2, retries=1), cell("z = 1", name="z", outputs=["z"])]
+
+    def why(job: Job) -> str:
+        return script.graph.why(job.key, script.now)
+
+    script(Submit(tuple(jobs), {}))
+    assert why(jobs[0]) == "waits for a worker: none is here"
+    script(LeaseJoined("l1", "w1"))
+    assert why(jobs[0]) == ""
+    assert why(jobs[1]) == "waits for 'x' of `t0` (running on w1)"
+    assert why(jobs[2]) == "waits for a slot: of 1, 1 busy"
+    script(Suspect("w1", silent=True))
+    assert why(jobs[0]) == "on worker w1, which is not heard"
+    assert why(jobs[2]) == "waits for a slot: of 1, 1 on workers that are not heard"
+    script(Suspect("w1", silent=False))
+    script(Failed("l1", script.serial(jobs[0]), OOPS))
+    assert why(jobs[0]).startswith("attempt 1 failed with ValueError: oops; is tried again in 0.")
+    assert why(jobs[1]) == "waits for 'x' of `t0` (waiting)"
+    script(Tick(), after=1.0)
+    script(Finished("l1", script.serial(jobs[2]), (Stored("c", "json", 1),), 0.1))
+    script.finish(jobs[0], "c0")
+    assert why(jobs[0]) == "computed; its values are being written"
+    script(Submit((cell("g = 1", name="g", outputs=["g"], gpu=1000),), {}))
+    assert "1 gpu" in why(cell("g = 1", name="g", outputs=["g"], gpu=1000))
 
 
 def test_what_may_not_be_retried_is_an_error_at_once() -> None:
@@ -459,9 +491,11 @@ def graphs(draw) -> list[Job]:
         parents = draw(st.lists(st.sampled_from(jobs), unique_by=id, max_size=3)) if jobs else []
         inputs = [(f"x{n}", out(parent)) for n, parent in enumerate(parents)]
         source = draw(st.sampled_from(["y = 1", "y = 2", f"y = 'own {i}'"]))
-        more = {"retries": draw(st.integers(0, 1)), "gpu": draw(st.sampled_from([0, 0, 500, 1000]))}
+        more = {"retries": draw(st.integers(0, 2)), "gpu": draw(st.sampled_from([0, 0, 500, 1000]))}
         if draw(st.booleans()):
             more["timeout"] = 3.0
+        more["retry_delay"] = draw(st.sampled_from([0.0, 0.1]))
+        more["no_retry_on"] = draw(st.sampled_from([(), ("OSError",)]))
         jobs.append(cell(source, name=f"t{i}", inputs=inputs, outputs=["y"], **more))
     return jobs
 
@@ -476,7 +510,10 @@ OFFERS = {
 @settings(max_examples=300, deadline=None)
 @given(jobs=graphs(), data=st.data(), shared=st.booleans(), keep=st.sampled_from([0, 100]))
 def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> None:
-    script = Script(LiveGraph(lambda recipe: None, shared=shared, keep=keep))
+    held: dict[str, Record] = {}
+    script = Script(
+        LiveGraph(held.get if shared else lambda recipe: None, shared=shared, keep=keep)
+    )
     answered: list[tuple[str, int]] = []
     born = 0
 
@@ -487,11 +524,20 @@ def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> No
         key = script.graph.task_of(serial)
         job = script.graph.tasks[key].job if key else jobs[0]
         value = Stored(job.code.fingerprint[:8], "json", 10)
-        loaded = ()
+        contents = sorted(script.graph.values.contents)
+        loaded = tuple(
+            data.draw(st.lists(st.sampled_from(contents), max_size=2)) if contents else ()
+        )
         return Finished(nonce, serial, (value,), 0.001, loaded=loaded)
 
+    def commit_unheard(node: Node) -> None:
+        """Let the store have what an attempt gave, whether its engine hears of it or not."""
+        value = Stored(node.job.code.fingerprint[:8], "json", 10)
+        outputs = tuple((output, value) for output, _ in node.job.outputs)
+        held[node.recipe] = Record(node.job.key, node.recipe, node.job.name, (), (), outputs)
+
     for _ in range(data.draw(st.integers(1, 30))):
-        step = data.draw(st.integers(0, 13))
+        step = data.draw(st.integers(0, 15))
         hands = in_hand()
         if step <= 1:
             count = data.draw(st.integers(1, len(jobs)))
@@ -513,6 +559,12 @@ def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> No
         elif step == 9:
             worker = data.draw(st.sampled_from(sorted(script.graph.machines)))
             script(Suspect(worker, silent=data.draw(st.booleans())))
+        elif step == 10:
+            script(Leaving(data.draw(st.sampled_from(sorted(script.graph.machines)))))
+        elif step == 11 and shared:
+            running = [n for n in script.graph.tasks.values() if n.state == "running"]
+            if running:
+                commit_unheard(data.draw(st.sampled_from(running)))
         elif step == 8 and answered:
             late = data.draw(st.sampled_from(answered))
             script(data.draw(st.sampled_from([finished(*late), Failed(*late, OOPS)])))
@@ -532,7 +584,8 @@ def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> No
             if kind <= 2 or key is None:
                 script(finished(nonce, serial))
             elif kind == 3:
-                script(Failed(nonce, serial, OOPS))
+                kinds = data.draw(st.sampled_from([(), ("OSError",)]))
+                script(Failed(nonce, serial, OOPS, kinds))
             elif kind == 4 and sources:
                 script(Missing(nonce, serial, (data.draw(st.sampled_from(sources)),)))
             elif kind == 5:
