@@ -89,9 +89,7 @@ class Execution:
 
     def _cancel(self, run: Run, tasks: frozenset[str]) -> None:
         """Stop tasks for which no other run waits."""
-        wanted = {
-            key for other in self._flow.news.runs if other is not run for key in other.pending
-        }
+        wanted = {key for other in self._flow.news.runs if other is not run for key in other.wanted}
         if tasks - wanted:
             self._flow.engine.cancel(tasks - wanted)
 

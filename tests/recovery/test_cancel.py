@@ -43,9 +43,8 @@ def test_a_run_is_cancelled_but_not_what_another_run_waits_for(
     first, second = flow.run(below, shared), flow.run(shared)
     for name in ("mine", "shared"):
         wait_for_file(tmp_path / name)
-    assert flow.why(below.name) == f"{below.name}: waiting; waits for 'in0' of `{mine.name}` " + (
-        "(running on local)"
-    )
+    waits = f"waiting; waits for 'in0' of `{mine.name}` (running on local)"
+    assert flow.why(below.name) == f"{below.name}: {waits}"
     first.cancel()
     with pytest.raises(TaskCancelledError):
         below.get()
