@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,19 +11,25 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from jupyter_wf.calls import Calls
-from jupyter_wf.engine.abc import Job
+from jupyter_wf.engine.abc import Engine, Job
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import Failure, RunChanged, TaskCached, TaskFailed
 from jupyter_wf.fingerprint import data_key
-from jupyter_wf.graph import Task
+from jupyter_wf.graph import Requirements, Task
 from jupyter_wf.plan import Plan
 from jupyter_wf.records import Record
+from jupyter_wf.resources import lacking, need_of
 from jupyter_wf.run import Run
 
 if TYPE_CHECKING:
     from jupyter_wf.workflow import Workflow
 
+logger = logging.getLogger("jupyter_wf")
 Pairs = tuple[tuple[str, str], ...]
+#: Seconds for which what workers offer is not looked at again, where it was enough.
+FRESH = 1.0
+#: What a task failed of that no worker can serve.
+UNSERVED = "EngineError"
 #: States in which a task need not be submitted again: it comes, or it is there.
 ON_ITS_WAY = frozenset({"waiting", "ready", "running"})
 ALIVE = ON_ITS_WAY | {"stored", "cached"}
@@ -35,6 +42,9 @@ class Execution:
         self._flow = flow
         self._session = f"s-{uuid4().hex[:10]}"
         self._started: dict[str, str] = {}
+        self._served: set[Requirements] = set()
+        self._asked = 0.0
+        self._warned: Engine | None = None
         self._calls = Calls(self._send, lock)
 
     def alive(self) -> dict[str, str]:
@@ -81,6 +91,7 @@ class Execution:
         )
         flow.news.watch(watched)
         flow.news.publish((RunChanged(time.time(), run, "running"),))
+        self._tell_unserved(blocked)
         if todo:
             self.submit(todo, run)
         elif watched.state != "running":
@@ -103,9 +114,12 @@ class Execution:
         if record is not None:
             flow.news.publish((_cached(record, "stored by an earlier run"),))
             return
+        if lacks := self.unserved(task.requirements):
+            self._fail([key], UNSERVED, lacks)
+            return
         known: dict[str, str] = {}
         for (_, name), (_, data) in zip(task.inputs, inputs, strict=True):
-            if flow.fresh(name) is None and self._lacking(name):
+            if self._lacking(name):
                 flow.run(task.name)
                 return
             content = flow.values.data_id(name)
@@ -145,9 +159,45 @@ class Execution:
         try:
             self._flow.engine.submit(jobs, known, self._session)
         except WorkflowError as error:
-            failure = Failure(type(error).__name__, str(error), "")
-            now = time.time()
-            self._flow.news.publish(tuple([TaskFailed(now, j.key, "", 0, failure) for j in jobs]))
+            self._fail([job.key for job in jobs], type(error).__name__, str(error))
+
+    def _fail(self, tasks: Iterable[str], kind: str, why: str) -> None:
+        failure, now = Failure(kind, why, ""), time.time()
+        self._flow.news.publish(tuple([TaskFailed(now, key, "", 0, failure) for key in tasks]))
+
+    # -- whether a worker could serve a task ---------------------------------------------------
+
+    def _tell_unserved(self, blocked: Iterable[str]) -> None:
+        """Say on the tasks that no worker can serve what is missing; others wait for them."""
+        for name in blocked:
+            lacks = self.unserved(self._flow.graph.tasks[name].requirements)
+            key = self._flow.keys.tasks.get(name)
+            if lacks and key is not None:
+                self._fail([key], UNSERVED, lacks)
+
+    def unserved(self, needs: Requirements) -> str:
+        """Say what a task asks for that no worker has; an empty string if one could serve it."""
+        flow, now = self._flow, time.monotonic()
+        if not needs.choosy or flow.dry:
+            return ""
+        if now > self._asked + FRESH:
+            self._asked = now
+            self._served.clear()
+        if needs in self._served:
+            return ""
+        workers = flow.engine.offers()
+        lacks = lacking(needs.partition, need_of(needs), workers)
+        if not lacks:
+            self._served.add(needs)
+            if needs.partition and workers and not any(worker.partition for worker in workers):
+                self._warn(needs.partition)
+        return lacks
+
+    def _warn(self, partition: str) -> None:
+        engine = self._flow.engine
+        if engine is not self._warned:
+            self._warned = engine
+            logger.warning("No worker declares a partition: any of them serves %r.", partition)
 
     def _job(self, task: Task, key: str, inputs: Pairs, outputs: Pairs) -> Job:
         self._started[task.name] = key
@@ -165,6 +215,10 @@ class Execution:
 
     def _lacking(self, name: str) -> bool:
         """Whether nothing that runs or is stored will give this data."""
+        fresh = self._flow.fresh(name)
+        if fresh is not None:
+            made = self._flow.status.tasks.get(fresh[0])
+            return made is not None and made.state == "error"
         data = self._flow.graph.data[name]
         if data.producer is None:
             return data.content is None

@@ -67,12 +67,29 @@ class Offer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker as its engine tells of it: `free` is what no task has taken."""
+    """A worker as its engine tells of it.
+
+    Parameters
+    ----------
+    name : str
+    partition : str or None
+    offer : Offer
+    free : Amounts
+        What no task has taken; of devices, the sums.
+    devices : tuple of int
+        Thousandths that are free of each device.
+    """
 
     name: str
     partition: str | None
     offer: Offer
     free: Amounts
+    devices: tuple[int, ...] = ()
+
+
+def idle(name: str, partition: str | None, offer: Offer) -> Worker:
+    """Return a worker of which nothing is taken."""
+    return Worker(name, partition, offer, all_of(offer), (WHOLE,) * len(offer.devices))
 
 
 def need_of(asked: Requirements) -> Amounts:
@@ -86,7 +103,11 @@ def all_of(offer: Offer) -> Amounts:
     return Amounts(offer.cpu, WHOLE * len(offer.devices), memory, offer.memory, offer.named)
 
 
-def offer_of(words: Mapping[str, float | str], worker: str) -> Offer:
+#: What a user says that workers have: see `offer_of`.
+Words = Mapping[str, float | str]
+
+
+def offer_of(words: Words, worker: str) -> Offer:
     """Return the offer that a user describes.
 
     Parameters
@@ -131,10 +152,13 @@ def serves(offer: Offer, need: Amounts) -> bool:
     return not any(short(offer, need) for _, short, _ in KINDS)
 
 
-def lacking(partition: str | None, need: Amounts, workers: Sequence[Worker]) -> str:
+def lacking(
+    partition: str | None, need: Amounts, workers: Sequence[Worker], pooled: bool = False
+) -> str:
     """Say what a task asks for that no worker has; an empty string if one could serve it.
 
-    Where no worker is, it can't be said. Where none declares a partition, each serves any.
+    Where no worker is, it can't be said. Where none declares a partition, or did when it was here
+    (`pooled`), each serves any.
 
     Examples
     --------
@@ -148,12 +172,12 @@ def lacking(partition: str | None, need: Amounts, workers: Sequence[Worker]) -> 
         return ""
     partitions = sorted({worker.partition for worker in workers if worker.partition})
     chosen, where = workers, "the workers"
-    if partition is not None and partitions:
+    if partition is not None and (partitions or pooled):
         chosen = [worker for worker in workers if worker.partition == partition]
         where = f"the workers of partition {partition!r}"
         if not chosen:
-            others = ", ".join(map(repr, partitions))
-            verb = "is" if len(partitions) == 1 else "are"
+            others = ", ".join(map(repr, partitions)) or "none"
+            verb = "are" if len(partitions) > 1 else "is"
             return f"asks for partition {partition!r}; there {verb} {others}"
     if any(serves(worker.offer, need) for worker in chosen):
         return ""

@@ -87,7 +87,9 @@ class Values:
             return
         status = self._flow.status_of(producer)
         if status is None:
-            self._flow.run(producer)
+            found = self._flow.run(producer).tasks[producer]
+            if found.state == "blocked":
+                raise WorkflowError(f"{producer} can't run: {found.why}")
         key = self._flow.keys.tasks.get(producer)
         if key is None:
             raise WorkflowError(

@@ -328,6 +328,7 @@ class Workflow:
             last=self.store.last,
             force=self._tasks_of(force),
             active=active,
+            unserved=self._execution.unserved,
         )
 
     def run(self, *targets: Target, force: Iterable[str] = ()) -> Run:

@@ -7,6 +7,7 @@ from functools import partial
 
 from jupyter_wf.engine.nodes import Live
 from jupyter_wf.engine.packing import Lease, assign, assign_next
+from jupyter_wf.engine.serving import demand
 from jupyter_wf.engine.signals import Attempt, Demand, HandOver
 from jupyter_wf.engine.transitions import change
 from jupyter_wf.resources import Amounts
@@ -27,6 +28,7 @@ def dispatch(live: Live) -> None:
             partial(_weigh, live),
             partial(_bind, live, batches),
             live.turns,
+            live.pooled,
         )
         if len(live.ready):
             assign_next(
@@ -35,16 +37,17 @@ def dispatch(live: Live) -> None:
                 partial(_expect, live),
                 partial(_fetches, live),
                 partial(_bind, live, batches),
+                live.pooled,
             )
         # What is left waits for a lease to have room, or for a task with other needs.
         live.full = bool(len(live.ready))
     for nonce, attempts in batches.items():
         worker = live.leases[nonce].machine.name
         live.instructions.append(HandOver(worker, nonce, tuple(attempts)))
-    demand = live.demand
-    if demand != live.demanded and (demand > len(live.leases) or not demand or not live.demanded):
-        live.demanded = demand
-        live.instructions.append(Demand(demand))
+    tasks = demand(live)
+    if tasks != live.demanded and (tasks > len(live.leases) or not tasks or not live.demanded):
+        live.demanded = tasks
+        live.instructions.append(Demand(tasks))
 
 
 def slots(live: Live, horizon: float) -> int:

@@ -47,6 +47,7 @@ def _machine(live: Live, news: WorkerJoined | LeaseJoined) -> Machine:
         rooms = tuple([live.rooms.setdefault(one.id, Room(one)) for one in devices])
         machine = Machine(news.worker, news.partition, news.offer, rooms)
         live.machines[news.worker] = machine
+        live.pooled = live.pooled or news.partition is not None
         _tell_unserved(live)
     return machine
 

@@ -36,7 +36,7 @@ from jupyter_wf.engine.state import KEEP
 from jupyter_wf.engine.worker import Bench
 from jupyter_wf.errors import EngineError, StoreError
 from jupyter_wf.events import TaskLog, TaskProgress, WorkerChanged
-from jupyter_wf.resources import WHOLE, Offer, Worker, all_of, offer_of
+from jupyter_wf.resources import WHOLE, Offer, Words, Worker, idle, offer_of
 
 logger = logging.getLogger("jupyter_wf.engine")
 
@@ -56,14 +56,14 @@ class LocalEngine(LiveEngine):
     def __init__(
         self,
         workers: int = 2,
-        partitions: Mapping[str, Mapping[str, float | str]] | None = None,
+        partitions: Mapping[str, Words] | None = None,
         *,
         keep: int = KEEP,
     ) -> None:
         super().__init__(keep)
         if workers < 1 and not partitions:
             raise EngineError("An engine needs at least one worker.")
-        offers: dict[str | None, Mapping[str, float | str]] = {}
+        offers: dict[str | None, Words] = {}
         if workers:
             offers[None] = {"workers": workers}
         offers.update(partitions or {})
@@ -84,12 +84,7 @@ class LocalEngine(LiveEngine):
         return True
 
     def _planned(self) -> tuple[Worker, ...]:
-        return tuple(
-            [
-                Worker(n, partition, offer, all_of(offer))
-                for n, (partition, offer) in self._offers.items()
-            ]
-        )
+        return tuple([idle(n, partition, offer) for n, (partition, offer) in self._offers.items()])
 
     def _demand(self, order: Demand) -> None:
         if order.tasks and not self._benches:

@@ -85,6 +85,8 @@ class Live:
         By key, every task that was submitted and not forgotten.
     machines, leases : dict
         By name and by nonce, who can run tasks.
+    pooled : bool
+        Whether workers declare partitions.
     rooms : dict
         By id, the devices of all workers.
     durations : Durations
@@ -144,6 +146,7 @@ class Live:
     tasks: dict[str, Node] = field(default_factory=dict)
     machines: dict[str, Machine] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
+    pooled: bool = False
     rooms: dict[str, Room] = field(default_factory=dict)
     durations: Durations = field(default_factory=Durations)
     ready: Ready = field(default_factory=Ready)
@@ -172,8 +175,3 @@ class Live:
     children: int = 0
     demanded: int = 0
     full: bool = False
-
-    @property
-    def demand(self) -> int:
-        """How many tasks could use a slot now."""
-        return len(self.ready) + len(self.serials)

@@ -156,6 +156,10 @@ class Ready:
         """Remove a task, if it is here."""
         self._members.discard(task)
 
+    def kinds(self) -> Iterable[Class]:
+        """Return the kinds of need that tasks here have, and perhaps some that none has now."""
+        return self._heaps.keys()
+
     def sample(self, count: int) -> list[str]:
         """Return at most `count` of the tasks, whichever."""
         return [*islice(self._members, count)]
@@ -197,6 +201,7 @@ def assign(
     weigh: Callable[[str], Mapping[str, int]],
     bind: Bind,
     turns: Turns,
+    pooled: bool,
 ) -> None:
     """Bind ready tasks to leases until no lease has room or no task is ready.
 
@@ -214,10 +219,12 @@ def assign(
         Takes (task, lease, expected seconds, need); calls `Lease.take`.
     turns : Turns
         Who was overtaken, from one call to the next.
+    pooled : bool
+        Whether a task that names a partition may run in that only: where no worker declares one,
+        any serves all.
     """
     pool = list(leases)
     turns.slots = len(pool)
-    pooled = any(lease.machine.partition is not None for lease in pool)
     classes = ready.classes()
     for where in turns.order(classes):
         partition, need = where
@@ -246,6 +253,7 @@ def assign_next(
     expect: Callable[[str], float],
     fetches: Callable[[str, str], int],
     bind: Bind,
+    pooled: bool,
 ) -> None:
     """Bind to busy leases what they will run next, if its inputs take long to come.
 
@@ -254,14 +262,12 @@ def assign_next(
 
     Parameters
     ----------
-    ready, leases, expect, bind
+    ready, leases, expect, bind, pooled
         See `assign`.
     fetches : callable
         (Task, worker) -> bytes of inputs that the worker does not have.
     """
-    every = list(leases)
-    pool = [lease for lease in every if len(lease.hands) == 1]
-    pooled = any(lease.machine.partition is not None for lease in every)
+    pool = [lease for lease in leases if len(lease.hands) == 1]
     for _, where in sorted(ready.classes()) if pool else ():
         partition, need = where
         for lease in pool:

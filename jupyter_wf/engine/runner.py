@@ -123,7 +123,11 @@ class LiveEngine(Engine):
             raise EngineError("This engine is started already. Make one for each workflow.")
         self._store = store
         self._graph = LiveGraph(
-            store.find_recipe, store.find, shared=self._commits(store), keep=self._keep
+            store.find_recipe,
+            store.find,
+            shared=self._commits(store),
+            keep=self._keep,
+            pooled=any(worker.partition for worker in self._planned()),
         )
         self._writer = Writer(store, self._wrote)
 

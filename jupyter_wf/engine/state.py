@@ -19,7 +19,7 @@ from jupyter_wf.engine.binding import dispatch, slots
 from jupyter_wf.engine.children import sweep
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.reuse import settle
-from jupyter_wf.engine.serving import workers
+from jupyter_wf.engine.serving import demand, workers
 from jupyter_wf.engine.signals import (
     Awaiting,
     Cancel,
@@ -88,6 +88,8 @@ class LiveGraph:
         Whether attempts are committed to a store; if not, computed values count as stored.
     keep : int
         Bytes of durable values nobody reads now which may stay in the workers' memory.
+    pooled : bool
+        Whether workers are to come that declare partitions; else that shows when they do.
     """
 
     def __init__(
@@ -97,8 +99,9 @@ class LiveGraph:
         *,
         shared: bool = True,
         keep: int = KEEP,
+        pooled: bool = False,
     ) -> None:
-        self.live = live = Live(find, lookup, shared, Values(keep))
+        self.live = live = Live(find, lookup, shared, Values(keep), pooled=pooled)
         self.tasks, self.values = live.tasks, live.values
         self.machines, self.leases = live.machines, live.leases
 
@@ -122,8 +125,8 @@ class LiveGraph:
 
     @property
     def demand(self) -> int:
-        """How many tasks could use a slot now."""
-        return self.live.demand
+        """How many slots could be used now."""
+        return demand(self.live)
 
     def slots(self, horizon: float) -> int:
         """Return how many slots would end what is ready within `horizon` seconds."""

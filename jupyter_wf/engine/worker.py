@@ -10,6 +10,7 @@ import platform
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from jupyter_wf.context import TaskContext, current
 from jupyter_wf.encodings import Encoded, decode
 from jupyter_wf.engine.body import Body, failure_of
 from jupyter_wf.engine.breaker import Breaker, Stopped
+from jupyter_wf.engine.devices import only
 from jupyter_wf.engine.environments import Processes, perform_apart
 from jupyter_wf.engine.family import Children, InputLostError, Lease
 from jupyter_wf.engine.modules import Modules, modules_of
@@ -68,6 +70,8 @@ class Bench:
         Whether inputs that were fetched stay in memory, to be dropped by the engine's word.
     modules : Modules or None
         What keeps local modules up to date; None in a process whose user reloads them himself.
+    alone : bool
+        Whether the process is there for one task at a time, so that its environment is the task's.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Bench:
     tell: Tell
     copies: bool = True
     modules: Modules | None = None
+    alone: bool = False
     executions: Counter[str] = field(default_factory=Counter)
     bodies: OrderedDict[Code, Body] = field(default_factory=OrderedDict)
     host: str = field(default_factory=platform.node)
@@ -191,8 +196,9 @@ class Bench:
         context = TaskContext(job.name, attempt.number, partition, attempt.gpus, report, family)
         self.count(attempt)
         token = current.set(context)
+        shown = only(attempt.gpus) if self.alone and attempt.gpus else nullcontext()
         try:
-            with captured(lambda stream, text: tell(serial, stream, text)):
+            with captured(lambda stream, text: tell(serial, stream, text)), shown:
                 before, cpu, start = _resident(), time.thread_time(), time.perf_counter()
                 values = breaker.guarded(lambda: body.run(job.call, inputs, names))
                 seconds = time.perf_counter() - start - family.waited

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from jupyter_wf.resources import UNSAID, WHOLE, Worker
+
 if TYPE_CHECKING:
     from jupyter_wf.environment import Environment
     from jupyter_wf.graph import Requirements, Task
@@ -41,6 +43,54 @@ def status_table(flow: Workflow) -> str:
     counts = ", ".join(f"{found.count(s)} {s}" for s in sorted(set(found)))
     plural = "s" if len(found) > 1 else ""
     return f"{table(rows)}\n{len(found)} task{plural}: {counts}."
+
+
+def partitions_table(workers: Iterable[Worker]) -> str:
+    """Say what the workers of each partition have, and what of it is free.
+
+    Examples
+    --------
+    >>> from jupyter_wf.resources import idle, offer_of
+    >>> offer = offer_of({"gpu": 1, "gpu_memory": 16000, "license": 2}, "w")
+    >>> print(partitions_table([idle("w", "gpu", offer)]))
+    partition  workers  cores   gpus                 memory  others
+    gpu        1        1 of 1  1 of 1 of 16,000 MB  ?       license 2 of 2
+    What is free, of what there is.
+    """
+    found: dict[str, list[Worker]] = {}
+    for worker in workers:
+        found.setdefault(worker.partition or "-", []).append(worker)
+    if not found:
+        return "No worker is here yet: the first task starts them, or they are starting."
+    rows = [("partition", "workers", "cores", "gpus", "memory", "others")]
+    for partition, those in sorted(found.items()):
+        rows.append((partition, str(len(those)), *_amounts(those)))
+    return f"{table(rows)}\nWhat is free, of what there is."
+
+
+def _amounts(workers: Sequence[Worker]) -> tuple[str, str, str, str]:
+    """Say what some workers have together; a device that several of them see counts once."""
+    offers = [worker.offer for worker in workers]
+    cores = _of(sum(w.free.cpu for w in workers), sum(offer.cpu for offer in offers))
+    devices = {device.id: device for offer in offers for device in offer.devices}
+    free = {d.id: gpu for w in workers for d, gpu in zip(w.offer.devices, w.devices, strict=True)}
+    gpus = _of(sum(free.values()), WHOLE * len(devices)) if devices else "-"
+    sizes = sorted({device.memory for device in devices.values()} - {UNSAID})
+    gpus += f" of {', '.join(f'{size:,}' for size in sizes)} MB" if sizes else ""
+    said = [worker for worker in workers if worker.offer.memory != UNSAID]
+    has = sum(worker.offer.memory for worker in said)
+    memory = f"{sum(w.free.memory for w in said):,} of {has:,} MB" if said else "?"
+    names = dict.fromkeys(name for offer in offers for name, _ in offer.named)
+    others = [
+        f"{name} {_of(*(sum(dict(named).get(name, 0) for named in side) for side in sides))}"
+        for name in names
+        for sides in [([w.free.named for w in workers], [w.offer.named for w in workers])]
+    ]
+    return cores, gpus, memory, ", ".join(others) or "-"
+
+
+def _of(free: int, all_: int) -> str:
+    return f"{free / WHOLE:g} of {all_ / WHOLE:g}"
 
 
 def task_text(flow: Workflow, task: Task) -> str:

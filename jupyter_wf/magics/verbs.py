@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_wf.errors import CaptureError, TaskError, WorkflowError
 from jupyter_wf.magics.frames import interrupted, say
 from jupyter_wf.magics.options import Parser, add_help
-from jupyter_wf.magics.tables import status_table
+from jupyter_wf.magics.tables import partitions_table, status_table
 
 if TYPE_CHECKING:
     from jupyter_wf.run import Run
@@ -93,6 +93,10 @@ def _connect(flow: Workflow, given: Arguments) -> None:
     say(f"Tasks run on {given.address or 'an embedded cluster, which the first one starts'} now.")
 
 
+def _partitions(flow: Workflow, _: Arguments) -> None:
+    say(partitions_table(flow.engine.offers()))
+
+
 def _auto(flow: Workflow, given: Arguments) -> None:
     if given.switch is not None:
         flow.auto = given.switch == "on"
@@ -127,12 +131,13 @@ VERBS = {
     "redo": Verb("make the change again that was undone", _redo),
     "reset": Verb("start from an empty workflow", _reset),
     "connect": Verb("run on a Dask cluster; without address, an embedded one", _connect, "address"),
+    "partitions": Verb("the workers, what they offer, and what of it is free", _partitions),
     "auto": Verb("run what depends on a change after every change", _auto, "switch"),
 }
 #: Verbs that tell of the tasks or run them: what the tasks read is looked at before.
 LOOKING = ("run", "status", "plan", "why", "graph", "auto")
 #: Verbs to come, so that they are told from misspelt ones.
-LATER = ("runs", "diff", "partitions", "store", "export", "dash", "builder")
+LATER = ("runs", "diff", "store", "export", "dash", "builder")
 
 
 def parser() -> Parser:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from jupyter_wf.errors import GraphError
 from jupyter_wf.fingerprint import Keys
-from jupyter_wf.graph import Graph, Task
+from jupyter_wf.graph import Graph, Requirements, Task
 from jupyter_wf.plan.steps import Action, Plan, Step, timed
 from jupyter_wf.plan.why import differences, some, stored
 from jupyter_wf.records import Record
@@ -33,6 +33,7 @@ def make_plan(
     last: Find,
     force: Iterable[str] = (),
     active: Mapping[str, str] = MappingProxyType({}),
+    unserved: Callable[[Requirements], str] = lambda _: "",
 ) -> Plan:
     """Decide what becomes of every task that the targets need.
 
@@ -52,6 +53,8 @@ def make_plan(
     active : mapping of str to str
         State, by key, of the tasks that the engine holds. One that failed is tried again if it is
         a target, and otherwise blocks what needs it.
+    unserved : callable
+        Says what a task asks for that no worker has; an empty string if one could serve it.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def make_plan(
     forced = _tasks(graph, force)
     wanted = frozenset(graph.tasks) if targets is None else _tasks(graph, targets) | forced
     scope = wanted if targets is None else wanted | graph.ancestors(wanted)
-    planner = _Planner(graph, keys, find, active, wanted, forced)
+    planner = _Planner(graph, keys, find, active, unserved, wanted, forced)
     order = [name for name in graph.order() if name in scope]
     for name in order:
         planner.decide(name)
@@ -100,6 +103,7 @@ class _Planner:
     keys: Keys
     find: Find
     active: Mapping[str, str]
+    unserved: Callable[[Requirements], str]
     wanted: frozenset[str]
     forced: frozenset[str]
     actions: dict[str, Action] = field(default_factory=dict)
@@ -126,6 +130,8 @@ class _Planner:
         state = self.active.get(key)
         if not renew and (record is not None or state in _IN_MEMORY):
             self.actions[name] = "cached"
+        elif state not in _AT_WORK and (lacks := self.unserved(task.requirements)):
+            self._block(name, f"`{name}` {lacks}")
         elif state == "error" and name not in self.wanted:
             self._block(name, f"`{name}` failed")
         elif blocked is not None:

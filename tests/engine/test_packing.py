@@ -31,7 +31,8 @@ def packed(
         lease.take(next(serials), expected, vector)
         bound.setdefault(lease.nonce, []).append(task)
 
-    assign(ready, leases, lambda task: seconds, weigh, bind, Turns())
+    pooled = any(lease.machine.partition for lease in leases)
+    assign(ready, leases, lambda task: seconds, weigh, bind, Turns(), pooled)
     return bound, ready
 
 
@@ -106,7 +107,8 @@ def bound_next(lease: Lease, tasks: dict[str, int], need=TASK, partition=None) -
         to.take(100 + len(bound), seconds, vector)
         bound.append(task)
 
-    assign_next(ready, [lease], lambda task: 9.0, lambda task, worker: tasks[task], bind)
+    pooled = lease.machine.partition is not None
+    assign_next(ready, [lease], lambda _: 9.0, lambda task, _: tasks[task], bind, pooled)
     assert len(ready) == len(tasks) - len(bound)
     return bound
 

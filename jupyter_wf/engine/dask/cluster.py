@@ -12,11 +12,16 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from distributed import Scheduler, Security
 from distributed.deploy.spec import ProcessInterface, SpecCluster
 from distributed.worker_memory import parse_memory_limit
+
+from jupyter_wf.engine.dask.offering import PARTITION, partition_of
+from jupyter_wf.engine.devices import memory, seen
+from jupyter_wf.resources import UNSAID, WHOLE, Device, Offer, Words, Worker, idle, offer_of
 
 LOOPBACK = "127.0.0.1"
 CONFIG = {
@@ -36,17 +41,17 @@ class Keeper(ProcessInterface):
     ----------
     scheduler : str
         Address of the scheduler.
-    names : list of str
-        One for each worker.
+    workers : dict
+        Name → options of its `distributed.Nanny` beside those that all have.
     security : Security
     options : dict
-        For each `distributed.Nanny`.
+        Of all of them.
     """
 
     def __init__(
         self,
         scheduler: str,
-        names: list[str],
+        workers: dict[str, dict[str, Any]],
         security: Any,
         options: dict[str, Any],
         **_: Any,
@@ -54,7 +59,7 @@ class Keeper(ProcessInterface):
         super().__init__()
         self.spec = {
             "scheduler": scheduler,
-            "names": names,
+            "workers": workers,
             "options": options,
             "security": {
                 name: value
@@ -96,24 +101,23 @@ class Keeper(ProcessInterface):
         await super().close()
 
 
-def embedded(workers: int | None = None) -> Any:
+def embedded(workers: int | None = None, partitions: Mapping[str, Words] | None = None) -> Any:
     """Start a cluster on this machine and return it; its workers come within seconds.
 
     Parameters
     ----------
     workers : int or None
         Worker processes of one thread each; None takes one per core.
+    partitions : mapping, optional
+        Name → what further workers have; see `planned`.
     """
-    count = workers or os.cpu_count() or 1
     security = Security.temporary()
-    names = [f"local-{i}" for i in range(count)]
+    everyone = _workers(workers, partitions or {})
     options = {
         "nthreads": 1,
-        "resources": {"wf": 1},
         "host": LOOPBACK,
         "dashboard_address": f"{LOOPBACK}:0",
         "dashboard": False,
-        "memory_limit": parse_memory_limit("auto", 1, count, logger=logging.getLogger(__name__)),
         "silence_logs": logging.ERROR,
     }
     return SpecCluster(
@@ -132,10 +136,52 @@ def embedded(workers: int | None = None) -> Any:
         workers={
             "local": {
                 "cls": Keeper,
-                "options": {"names": names, "security": security, "options": options},
-                "group": [f"-{i}" for i in range(count)],
+                "options": {"workers": everyone, "security": security, "options": options},
+                "group": [name.removeprefix("local") for name in everyone],
             }
         },
         security=security,
         silence_logs=logging.ERROR,
     )
+
+
+def planned(workers: int | None, partitions: Mapping[str, Words]) -> tuple[Worker, ...]:
+    """Return what the workers of an embedded cluster will offer."""
+    found = []
+    for name, options in _workers(workers, partitions).items():
+        partition = partition_of(options["resources"])
+        if partition is None:
+            offer = Offer(WHOLE, tuple([Device(f"/{n}", n, memory(n)) for n in seen()]))
+        else:
+            offer = offer_of({**partitions[partition], "workers": 1}, f"local-{partition}")
+        offer = offer._replace(memory=options["memory_limit"] // 10**6 or UNSAID)
+        found.append(idle(name, partition, offer))
+    return tuple(found)
+
+
+def _workers(workers: int | None, partitions: Mapping[str, Words]) -> dict[str, dict[str, Any]]:
+    """Return what each worker has of its own, by name."""
+    count = workers if workers is not None else os.cpu_count() or 1
+    total = count + sum(int(words.get("workers", 1)) for words in partitions.values())
+    share = parse_memory_limit("auto", 1, total, logger=logging.getLogger(__name__)) or 0
+    found: dict[str, dict[str, Any]] = {
+        f"local-{i}": {"resources": {"wf": 1}, "memory_limit": share} for i in range(count)
+    }
+    devices = [*seen()]
+    for partition, words in partitions.items():
+        offer = offer_of(words, partition)
+        number = len(offer.devices)
+        # Each partition has devices of its own: those of this machine as far as they go.
+        devices += [str(i) for i in range(len(devices), number)]
+        own, devices = devices[:number], devices[number:]
+        settings = {"DASK_JUPYTER_WF__GPUS": repr(own)}
+        if number and offer.devices[0].memory != UNSAID:
+            settings["DASK_JUPYTER_WF__GPU_MEMORY"] = f"{offer.devices[0].memory}MB"
+        named = {name: amount / WHOLE for name, amount in offer.named}
+        for i in range(int(words.get("workers", 1))):
+            found[f"local-{partition}-{i}"] = {
+                "resources": {"wf": 1, PARTITION + partition: 1, **named},
+                "memory_limit": share if offer.memory == UNSAID else offer.memory * 10**6,
+                "env": settings,
+            }
+    return found

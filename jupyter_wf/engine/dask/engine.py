@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from threading import Thread
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from distributed import Client, Security
 from jupyter_wf.encodings import Encoded, encode
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.dask import health
-from jupyter_wf.engine.dask.cluster import embedded
+from jupyter_wf.engine.dask.cluster import embedded, planned
 from jupyter_wf.engine.dask.contact import failure, find, reach
 from jupyter_wf.engine.dask.fair import key_of
 from jupyter_wf.engine.dask.lease import CAME, HERE, LeasePlugin
@@ -41,15 +41,19 @@ from jupyter_wf.engine.signals import (
     Suspect,
     Unrun,
     Unstored,
+    WorkerJoined,
     WorkerLost,
 )
 from jupyter_wf.engine.state import KEEP
 from jupyter_wf.errors import EngineError
 from jupyter_wf.events import TaskLog, TaskProgress, WorkerChanged, WorkerSample
-from jupyter_wf.resources import Offer
+from jupyter_wf.resources import Offer, Words, Worker
 
 logger = logging.getLogger("jupyter_wf.engine")
 LOOK = 1.0
+#: Most seconds for which to wait for what a worker offers before any is asked for slots: a task
+#: that names a partition must not start elsewhere because those that declare one came last.
+OFFERED = 1.0
 #: Seconds without a scheduler after which it is held to be lost.
 LOST = 3.0
 #: Seconds without a word after which a worker is suspected, and its nanny is asked.
@@ -75,6 +79,11 @@ class DaskEngine(LiveEngine):
     idle : float or None
         Seconds without work after which slots are given back; None keeps them, which is the
         default where the cluster is our own.
+    partitions : mapping, optional
+        Of an embedded cluster, beside its other workers: name → what it has, such as
+        ``{"workers": 2, "gpu": 1, "memory": "8GiB", "license": 1}``. Its worker processes share its
+        devices; the rest is of each of them. Of other clusters, the workers say it themselves; see
+        `engine.dask.offering`.
     silent : float
         Seconds without a word after which a worker is handed nothing more, and its nanny is asked.
         One that is stopped, or whose nanny does not answer within as long again, is given up: what
@@ -88,12 +97,14 @@ class DaskEngine(LiveEngine):
         *,
         security: Security | None = None,
         idle: float | None = IDLE,
+        partitions: Mapping[str, Words] | None = None,
         silent: float = SILENT,
         keep: int = KEEP,
     ) -> None:
         super().__init__(keep)
         self._target = target
         self._workers = workers
+        self._partitions = partitions or {}
         self._security = security
         self._idle = idle if target is not None else None
         self._silent = silent
@@ -149,7 +160,7 @@ class DaskEngine(LiveEngine):
     def _connect(self) -> None:
         target = self._target
         if target is None:
-            target = self._cluster = embedded(self._workers)
+            target = self._cluster = embedded(self._workers, self._partitions)
         address, security = find(target, self._security)
         reach(address, security)
         client = Client(address, security=security, set_as_default=False)
@@ -160,6 +171,9 @@ class DaskEngine(LiveEngine):
                 client.sync(client.scheduler.register_scheduler_plugin, **pin())
             except ValueError as error:  # it takes no pickles
                 logger.info("The cluster may scale less than it could: %s", error)
+
+    def _planned(self) -> tuple[Worker, ...]:
+        return planned(self._workers, self._partitions) if self._target is None else ()
 
     def _begin(self) -> None:
         """Look for workers, of which listeners want to hear, and ask them for slots."""
@@ -216,8 +230,9 @@ class DaskEngine(LiveEngine):
                         self._open(address, about)
                 left = {a: w for a, w in identity["workers"].items() if a not in self._away}
                 slots.ask_only([*left] if self._away else None)
-                slots.count(left.values())
-                slots.settle()
+                if self._know_all():
+                    slots.count(left.values())
+                    slots.settle()
             else:
                 lost = lost or asked
                 if time.monotonic() - lost > LOST or self._client.status == "closed":
@@ -230,6 +245,11 @@ class DaskEngine(LiveEngine):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), LOOK if slots.capacity else LOOK / 20)
             self._look.clear()
+
+    def _know_all(self) -> bool:
+        """Whether all workers have said what they offer, or had the time to."""
+        latest = time.monotonic() - OFFERED
+        return all(link.offer is not None or link.born < latest for link in self._links.values())
 
     def _in_demand(self) -> tuple[int, int]:
         with self._lock:
@@ -302,11 +322,8 @@ class DaskEngine(LiveEngine):
                     stimuli.extend([Durable(serial) for serial in item[1]])
                 case "unstored":
                     stimuli.append(Unstored(*item[1:]))
-                case "joined":
-                    stimuli.append(self._joined(link, item[1]))
-                case "ended":
-                    link.leases.discard(key_of(item[1]))
-                    stimuli.append(LeaseEnded(item[1]))
+                case "offer" | "joined" | "ended":
+                    stimuli.append(self._came_or_went(link, *item))
                 case "unrun":
                     stimuli.append(Unrun(*item[1:]))
                 case "leaving":
@@ -321,12 +338,20 @@ class DaskEngine(LiveEngine):
         if stimuli:
             self._feed(*stimuli)
 
-    def _joined(self, link: Link, nonce: str) -> LeaseJoined:
-        link.leases.add(key_of(nonce))
+    def _came_or_went(self, link: Link, what: str, *about: Any) -> Stimulus:
+        """Take note of what a worker says of itself and its slots."""
+        if what == "offer":
+            link.partition, link.offer = about
+            self._look.set()
+            return WorkerJoined(link.address, link.partition, link.offer)
+        key = key_of(about[0])
+        if what == "ended":
+            link.leases.discard(key)
+            return LeaseEnded(about[0])
         if self._slots is not None:
-            self._slots.joined(key_of(nonce))
-        offer = Offer(1000 * link.threads)
-        return LeaseJoined(nonce, link.address, link.partition, offer)
+            self._slots.joined(key)
+        link.leases.add(key)
+        return LeaseJoined(about[0], link.address, link.partition, link.offer or Offer())
 
     def _pass_on(self, serial: int, stream: str, what: Any) -> None:
         task = self.task_of(serial)

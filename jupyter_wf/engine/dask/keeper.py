@@ -48,9 +48,13 @@ async def _keep(spec: dict[str, Any]) -> None:
     dask.config.set(spec["config"])
     nannies = [
         Nanny(
-            spec["scheduler"], name=name, security=Security(**spec["security"]), **spec["options"]
+            spec["scheduler"],
+            name=name,
+            security=Security(**spec["security"]),
+            **spec["options"],
+            **own,
         )
-        for name in spec["names"]
+        for name, own in spec["workers"].items()
     ]
     await asyncio.gather(*nannies)
     await asyncio.gather(*(nanny.finished() for nanny in nannies))

@@ -25,6 +25,7 @@ from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.dask.fair import FairShare, new_nonce
 from jupyter_wf.engine.dask.memory import LateStore, Memory, find_input
 from jupyter_wf.engine.dask.notice import heed
+from jupyter_wf.engine.dask.offering import offer_of_worker
 from jupyter_wf.engine.dask.wire import (
     answer_out,
     attempt_in,
@@ -84,6 +85,7 @@ class Session:
 
     def __init__(self, worker: Any, name: str, store: LateStore | None) -> None:
         self.name = name
+        self._offer = offer_of_worker(worker)
         self.hands: dict[str, Hands] = {}
         self.heard = time.monotonic()
         self.gone = False
@@ -96,6 +98,7 @@ class Session:
             self.writer,
             self._told,
             modules=None if name in HERE else MODULES,
+            alone=worker.state.nthreads == 1,
         )
         self._loop = worker.loop.asyncio_loop
         self._comm: Any = None
@@ -147,7 +150,7 @@ class Session:
     async def serve(self, comm: Any) -> None:
         """Speak with the engine until the stream closes, which ends all leases of this session."""
         self._comm = comm
-        self.tell(*[("joined", nonce) for nonce in self.hands])
+        self.tell(("offer", *self._offer), *[("joined", nonce) for nonce in self.hands])
         sender = asyncio.create_task(self._send(comm))
         try:
             while True:

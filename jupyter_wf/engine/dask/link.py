@@ -16,6 +16,7 @@ from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.dask.wire import attempt_out, code_id, encoded_out, pack, unpack
 from jupyter_wf.engine.signals import HandOver
 from jupyter_wf.graph import Code
+from jupyter_wf.resources import Offer
 
 #: Seconds for which orders may wait for each other, in a burst.
 GATHER = 1e-3
@@ -47,6 +48,8 @@ class Link:
         self.nanny: str | None = None
         self.threads = 1
         self.partition: str | None = None
+        self.offer: Offer | None = None
+        self.born = time.monotonic()
         self.suspect = False
         self.given_up = False
         self._why = "its process ended"

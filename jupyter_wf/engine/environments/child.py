@@ -94,7 +94,7 @@ def main(connection: int, alive: int, behind: Sequence[str]) -> None:
     os.dup2(1, 2)
     memory: dict[str, Encoded] = {}
     worker = Worker(sock, memory)
-    bench = Bench("", memory, worker.fetch, None, worker.tell, modules=Modules())
+    bench = Bench("", memory, worker.fetch, None, worker.tell, modules=Modules(), alone=True)
     codes: dict[int, Code] = {}
     while True:
         try:
