@@ -11,13 +11,12 @@ import pytest
 from jupyter_wf.engine.abc import Engine, Store
 from jupyter_wf.engine.futures import FuturesEngine
 from jupyter_wf.engine.store import open_store
-from jupyter_wf.engine.testing import EngineTests, Watch, cell, out, wait_for_file
-from jupyter_wf.events import TaskFailed, WorkerChanged
+from jupyter_wf.engine.testing import EngineTests, ProcessTests
 
 pytestmark = pytest.mark.slow
 
 
-class TestFuturesEngine(EngineTests):
+class TestFuturesEngine(ProcessTests, EngineTests):
     @pytest.fixture
     def engine(self) -> Iterator[Engine]:
         engine = FuturesEngine(2)
@@ -31,44 +30,6 @@ class TestFuturesEngineInMemory(TestFuturesEngine):
         store = open_store("memory://")
         yield store
         store.close()
-
-
-def test_a_task_that_ends_its_process_is_given_up_and_others_are_not(tmp_path: Path) -> None:
-    engine, watch = FuturesEngine(1), Watch()
-    engine.start(open_store("memory://"))
-    engine.subscribe(watch)
-    before = cell("x = [1]", name="before", outputs=["x"])
-    deadly = cell("import os\nos.kill(os.getpid(), 9)", name="deadly", outputs=["y"])
-    after = cell("z = x + [2]", name="after", inputs=[("x", out(before))], outputs=["z"])
-    engine.submit([before, deadly], {})
-    assert watch.end(before, deadly) == ["stored", "error"]
-    assert "worker processes died" in watch.of(deadly, TaskFailed)[0].failure.message
-    engine.submit([after], {})
-    assert watch.end(after) == ["stored"]
-    assert engine.value(out(after)) == [1, 2]
-    assert {e.state for e in watch.events if isinstance(e, WorkerChanged)} == {"joined", "left"}
-    engine.close()
-
-
-@pytest.mark.parametrize(
-    "source",
-    ["import time\ntime.sleep(1000)", "x = sum(range(10**12))"],
-    ids=["without the GIL", "with the GIL"],
-)
-def test_a_task_that_does_not_listen_is_ended_with_its_process(tmp_path: Path, source: str) -> None:
-    flag = tmp_path / "began"
-    engine, watch = FuturesEngine(1), Watch()
-    engine.start(open_store("memory://"))
-    engine.subscribe(watch)
-    begin = f"import pathlib\npathlib.Path({str(flag)!r}).touch()\n"
-    stuck = cell(begin + source, name="stuck", outputs=["x"])
-    engine.submit([stuck], {})
-    wait_for_file(flag)
-    engine.cancel([stuck.key])
-    after = cell("y = 1", name="after", outputs=["y"])
-    engine.submit([after], {})
-    assert watch.end(stuck, after) == ["cancelled", "stored"]
-    engine.close()
 
 
 PROGRAM = """

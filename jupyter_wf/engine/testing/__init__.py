@@ -11,11 +11,23 @@ A new engine is checked by::
             yield engine
             engine.close()
 
-and, where its machines can't open a store in the memory of this process, a fixture ``store``.
+and, where its machines can't open a store in the memory of this process, a fixture ``store``. An
+engine whose workers are processes is checked by ``class TestMine(ProcessTests, EngineTests)``.
 """
 
 from jupyter_wf.engine.testing.jobs import Watch, call, cell, out, wait_for_file
+from jupyter_wf.engine.testing.processes import ProcessTests
 from jupyter_wf.engine.testing.suite import EngineTests
 from jupyter_wf.engine.testing.virtual import Span, VirtualCluster
 
-__all__ = ["EngineTests", "Span", "VirtualCluster", "Watch", "call", "cell", "out", "wait_for_file"]
+__all__ = [
+    "EngineTests",
+    "ProcessTests",
+    "Span",
+    "VirtualCluster",
+    "Watch",
+    "call",
+    "cell",
+    "out",
+    "wait_for_file",
+]
