@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import jupyter_wf
 from jupyter_wf.closure import function_code
 from tests.closure.cells import BASE, code_of, notebook
 
@@ -50,3 +51,16 @@ def test_caches_and_cached_properties_are_pickled() -> None:
         """
     )
     assert pickle.loads(function_code(space["task"]).payload)() == 832_040
+
+
+def test_modules_of_a_class_of_their_own_are_pickled_by_name() -> None:
+    space = notebook(
+        """
+        import jupyter_wf as wf
+        def task():
+            return wf.__name__, wf.context
+        """
+    )
+    name, context = pickle.loads(function_code(space["task"]).payload)()
+    assert name == "jupyter_wf"
+    assert context is jupyter_wf.context

@@ -178,4 +178,6 @@ def _install(
     lock = made / "requirements.txt"
     lock.write_text("".join(f"{line}\n" for line in environment.lock))
     command = ["pip", "install", "--no-deps", "--python", str(made / "bin" / "python")]
+    # Not in every process that starts there, which may not be allowed to keep what it compiled.
+    command.append("--compile-bytecode")
     uv([*command, "-r", str(lock)], f"The packages {shown} could not be installed", say=told)

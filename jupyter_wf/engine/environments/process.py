@@ -25,6 +25,8 @@ from jupyter_wf.graph import Code
 
 #: Seconds between two moments at which an attempt can be stopped.
 LOOK = 0.05
+#: Bytes under way to a process: with Linux's usual 200 kB, large arrays take twice as long.
+BUFFER = 4_000_000
 #: Seconds that a process has to end by itself.
 END = 1.0
 
@@ -139,6 +141,8 @@ class Process:
         self.environment = environment
         self._codes: dict[Any, int] = {}
         self._socket, theirs = socket.socketpair()
+        for end in (self._socket, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         self._socket.settimeout(LOOK)
         alive, self._alive = os.pipe()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
