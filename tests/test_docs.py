@@ -6,13 +6,19 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
+from jupyter_wf.engine.abc import Engine
+from jupyter_wf.engine.runner import LiveEngine
+from jupyter_wf.engine.signals import Stimulus
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NAME = re.compile(r"`(\w+)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)\s]*)?\)")
 
 RUN_CELLS = """
@@ -45,6 +51,20 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_python_is_python(page: Path) -> None:
     for block in blocks(page, "python"):
         compile(TransformerManager().transform_cell(block), str(page), "exec")
+
+
+def test_the_page_on_engines_names_all_that_one_does_and_tells() -> None:
+    text = (ROOT / "docs" / "engines.md").read_text("utf-8")
+    methods = re.findall(r"^\| `(_\w+)` \|", text, re.MULTILINE)
+    assert {*methods} == LiveEngine.__abstractmethods__ - Engine.__abstractmethods__
+    told = {
+        name
+        for row in re.findall(r"^\| `[A-Z].*?\|", text, re.MULTILINE)
+        for name in NAME.findall(row)
+    }
+    assert told == {kind.__name__ for kind in get_args(Stimulus)} - {
+        *("Submit", "Cancel", "Forget", "Tick")  # which `LiveEngine` tells itself
+    }
 
 
 def test_commands_are_there() -> None:

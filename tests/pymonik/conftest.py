@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from dask_processes import scheduler, worker
 
+#: The endpoints in programs, for which that of the cluster here is put.
+LISTED = re.compile(r"localhost:\d+")
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,7 +32,7 @@ def run(endpoint: str, tmp_path: Path) -> Callable[..., str]:
 
     def run(program: str, **env: str) -> str:
         path = tmp_path / "program.py"
-        path.write_text(program.replace("localhost:5001", endpoint), "utf-8")
+        path.write_text(LISTED.sub(endpoint, program), "utf-8")
         done = subprocess.run(
             [sys.executable, str(path)],
             check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,6 +172,13 @@ if __name__ == "__main__":
 
 def test_a_lambda_is_a_task(run: Callable[..., str]) -> None:
     assert run(ADD) == "Result of add task: 3\n"
+
+
+def test_the_program_of_the_page_runs(run: Callable[..., str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pymonik.md").read_text("utf-8")
+    program = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert program
+    assert run(program.group(1)) == "10\n"
 
 
 def test_tasks_invoke_tasks_and_hand_their_result_on(run: Callable[..., str]) -> None:
