@@ -5,11 +5,14 @@ An attempt is accepted once, and only while it is its task's current one.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jupyter_wf.engine.children import adopt
 from jupyter_wf.engine.delegation import hand_on, shorten
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.retries import may_retry, pause
 from jupyter_wf.engine.signals import Durable, Failed, Finished, Missing, Unrun, Unstored
+from jupyter_wf.engine.starving import more_memory, out_of
 from jupyter_wf.engine.transitions import (
     again,
     done,
@@ -92,8 +95,17 @@ def failed(live: Live, news: Failed) -> None:
     if node is not None:
         if node.overdue:
             attempt_failed(live, node, *timeout(node))
-        else:
+        elif not _starved(live, node, news):
             attempt_failed(live, node, news.failure, news.kinds)
+
+
+def _starved(live: Live, node: Node, news: Failed) -> bool:
+    """Try a task again with more memory if it had too little."""
+    of = out_of(news.failure, news.kinds)
+    if not of or not may_retry(replace(node.job.requirements, retries=1), 1, news.kinds):
+        return False
+    machine = live.leases[news.nonce].machine
+    return more_memory(live, node, machine, of, f"attempt {node.number} ran out of memory")
 
 
 def missing(live: Live, news: Missing) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jupyter_wf.engine.answers import attempt_failed, current, died, timeout
 from jupyter_wf.engine.growth import note
 from jupyter_wf.engine.machines import Machine, Room
-from jupyter_wf.engine.nodes import Live
+from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.packing import Lease
 from jupyter_wf.engine.serving import unserved
 from jupyter_wf.engine.signals import (
@@ -19,6 +19,7 @@ from jupyter_wf.engine.signals import (
     WorkerJoined,
     WorkerLost,
 )
+from jupyter_wf.engine.starving import more_memory
 from jupyter_wf.engine.transitions import (
     GRACE,
     again,
@@ -74,7 +75,7 @@ def lost(live: Live, news: WorkerLost) -> None:
     blame = news.worker not in live.condemned
     live.condemned.discard(news.worker)
     for nonce in sorted(machine.leases) if machine else ():
-        _take_back(live, live.leases.pop(nonce), news.why, blame=blame)
+        _take_back(live, live.leases.pop(nonce), news.why, blame=blame, starved=news.starved)
     losing(live, live.values.worker_lost(news.worker), news.why, look=True)
     _unwritten(live, news)
     if machine is not None:
@@ -132,7 +133,7 @@ def leaving(live: Live, news: Leaving) -> None:
         machine.leaving = True
 
 
-def _take_back(live: Live, lease: Lease, why: str, *, blame: bool) -> None:
+def _take_back(live: Live, lease: Lease, why: str, *, blame: bool, starved: bool = False) -> None:
     """Take everything out of a lease's hands; its first task may have been the cause."""
     parked = [*lease.parked]
     lease.parked.clear()
@@ -146,10 +147,17 @@ def _take_back(live: Live, lease: Lease, why: str, *, blame: bool) -> None:
             continue
         if node.overdue:
             attempt_failed(live, node, *timeout(node))
-        elif blame and place == 0 and died(live, node, why):
+        elif blame and place == 0 and _ended(live, node, lease, why, starved=starved):
             continue
         else:
             again(live, node, why, look=True)
+
+
+def _ended(live: Live, node: Node, lease: Lease, why: str, *, starved: bool) -> bool:
+    """Deal with a task under which its worker ended; False if it is to start anew as it was."""
+    if starved and more_memory(live, node, lease.machine, "memory", why):
+        return True
+    return died(live, node, why)
 
 
 # -- time ------------------------------------------------------------------------------------------

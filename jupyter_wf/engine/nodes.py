@@ -20,6 +20,7 @@ from jupyter_wf.engine.values import Datum, Values
 from jupyter_wf.events import FINAL, Event, State
 from jupyter_wf.graph import Requirements
 from jupyter_wf.records import Record, Stored
+from jupyter_wf.resources import Amounts
 
 
 @dataclass(slots=True)
@@ -29,7 +30,8 @@ class Node:
     Those that a running task added have a `root`: the task at the top to whose computation they
     belong. `delegates` are the data to which its outputs were handed on, `given` the values that it
     gave to its children, `guards` counts the attempts that may still refer to it, and `writing` is
-    set while what it gave is not durable.
+    set while what it gave is not durable. One that ran out of memory, `starved` times, has more
+    `reserved` than it asked for.
     """
 
     job: Job
@@ -42,6 +44,8 @@ class Node:
     number: int = 0
     failures: int = 0
     deaths: int = 0
+    starved: int = 0
+    reserved: Amounts | None = None
     lease: str = ""
     recipe: str = ""
     accepted: int = 0

@@ -133,10 +133,14 @@ class LeaseEnded:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """A worker is gone, with its leases and the values in its memory."""
+    """A worker is gone, with its leases and the values in its memory.
+
+    It was `starved` if it had all but used up its memory.
+    """
 
     worker: str
     why: str
+    starved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,8 @@ def enqueue(live: Live, node: Node, why: str) -> None:
     where = live.classes.get(requirements)
     if where is None:
         where = live.classes[requirements] = class_of(requirements)
+    if node.reserved is not None:
+        where = requirements.partition, node.reserved
     if live.ready.add((-requirements.priority, node.order), node.job.key, where):
         live.full = False
         cause = unserved(live, where)

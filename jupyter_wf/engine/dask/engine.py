@@ -59,6 +59,10 @@ LOST = 3.0
 #: Seconds without a word after which a worker is suspected, and its nanny is asked.
 SILENT = 3.0
 IDLE = 10.0
+#: Part of its memory limit from which a worker that dies is taken to have died of it.
+FULL = 0.85
+#: Seconds that the word of a nanny which ended its worker may come after that worker's end.
+TOLD = 0.1
 #: Seconds of work that is worth a slot of a worker which is started for it.
 HORIZON = 5.0
 
@@ -120,6 +124,8 @@ class DaskEngine(LiveEngine):
         self._away: dict[str, float] = {}
         self._slots: Slots | None = None
         self._look = asyncio.Event()
+        #: Addresses of workers whose nannies ended them because of their memory.
+        self._restarted: set[str] = set()
 
     # -- starting ------------------------------------------------------------------------------
 
@@ -190,6 +196,7 @@ class DaskEngine(LiveEngine):
         )
         # The client calls these on its loop.
         client.subscribe_topic(f"wf-{self._session}", lambda event: self._open(event[1]["worker"]))
+        client.subscribe_topic("worker-restart-memory", self._restarts)
         client.subscribe_topic(CAME, lambda _: self._look.set())
         if not own:
             client.subscribe_topic(TOPIC, lambda _: slots.scales())
@@ -288,9 +295,21 @@ class DaskEngine(LiveEngine):
         if self._store is not None:
             # What it committed, though it could not say so any more, need not run again.
             await asyncio.to_thread(self._store.refresh)
-        why = f"worker {link.name} was lost: {why}"
+        starved = link.nanny is not None and await self._starved(link)
+        why = f"worker {link.name} was lost: {'it used up its memory' if starved else why}"
         self.publish(WorkerChanged(time.time(), link.address, "left", link.name, why=why))
-        self._feed(WorkerLost(link.address, why))
+        self._feed(WorkerLost(link.address, why, starved))
+
+    async def _starved(self, link: Link) -> bool:
+        """Whether a worker that is gone was ended for its memory, by its nanny or the system."""
+        if link.full >= FULL:
+            return True
+        if link.address not in self._restarted:
+            await asyncio.sleep(TOLD)
+        return link.address in self._restarted
+
+    def _restarts(self, event: Any) -> None:
+        self._restarted.add(event[1]["worker"])
 
     def _suspect(self, link: Link) -> None:
         self._tell_of(link, "suspect", f"not heard for {self._silent:g} s")
@@ -332,6 +351,7 @@ class DaskEngine(LiveEngine):
                 case "told":
                     self._pass_on(*item[1:])
                 case "sample":
+                    link.full = item[2] / item[3] if item[3] else 0.0
                     self.publish(WorkerSample(time.time(), link.address, *item[1:]))
         if near:
             self.keep_near(near)

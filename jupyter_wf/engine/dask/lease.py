@@ -45,6 +45,9 @@ from jupyter_wf.graph import Code
 
 NAME = "jupyter-wf"
 EVERY = 0.5
+#: Seconds after which the memory is looked at, and the part of its limit from which it is told.
+OFTEN = 0.1
+FILLING = 0.7
 IDLE = 0.05
 #: Where workers that can give leases are announced.
 CAME = "wf-came"
@@ -374,16 +377,22 @@ class LeasePlugin(WorkerPlugin):
     async def _sample(self) -> None:
         process = psutil.Process(os.getpid())
         process.cpu_percent()
+        told = 0.0
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(OFTEN)
+            manager = self.worker.memory_manager
+            limit = (manager.memory_limit if manager is not None else 0) or 0
+            memory = process.memory_info().rss
+            # Who dies of it may not live to the next sample.
+            if time.monotonic() < told + EVERY and not (limit and memory > FILLING * limit):
+                continue
+            told = time.monotonic()
             if self.worker.status is Status.closing_gracefully:
                 self._leave()
             elif self.worker.status is Status.running:
                 self._leaving = False
-            manager = self.worker.memory_manager
-            limit = (manager.memory_limit if manager is not None else 0) or 0
             apart = sum(one.bench.processes.resident() for one in [*self.sessions.values()])
-            sample = (process.cpu_percent() / 100, process.memory_info().rss + apart, limit)
+            sample = (process.cpu_percent() / 100, memory + apart, limit)
             for session in [*self.sessions.values()]:
                 if session.connected:
                     session.tell(("sample", *sample))

@@ -50,6 +50,8 @@ class Link:
         self.partition: str | None = None
         self.offer: Offer | None = None
         self.born = time.monotonic()
+        #: What part of its memory limit the worker used when last heard.
+        self.full = 0.0
         self.suspect = False
         self.given_up = False
         self._why = "its process ended"
