@@ -14,5 +14,5 @@ def test_what_numpy_2_pickled_is_looked_for_where_numpy_1_has_it(
     data = pickle.dumps(np.arange(3), protocol=5)
     assert (unpickle(data) == [0, 1, 2]).all()
     monkeypatch.setattr(unpickling, "_numpy_core", lambda: "numpy.before")
-    with pytest.raises(ModuleNotFoundError, match=r"numpy\.before\.numeric"):
+    with pytest.raises(ModuleNotFoundError, match=r"numpy\.before"):
         unpickle(data)
