@@ -20,10 +20,12 @@ Process = subprocess.Popen[Any]
 
 def _start(program: str, *arguments: str, before: Sequence[str] = ()) -> Process:
     command = [*before, sys.executable, "-m", f"distributed.cli.{program}", *arguments]
-    path = os.pathsep.join(sys.path)
-    return subprocess.Popen(
-        command, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path}
-    )
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment())
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process that is to import what this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
 
 
 @contextmanager

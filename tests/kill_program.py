@@ -18,7 +18,8 @@ import numpy as np
 
 import jupyter_wf as wf
 
-LEAVES = 100
+#: Makes 299 tasks, all but one of them added by others as they run.
+LEAVES = 60
 
 
 def note(log: str, name: str) -> None:
@@ -44,24 +45,21 @@ def first(log: str, index: int, values: Any) -> int:
 
 
 @wf.task
-def add(log: str, level: int, index: int, left: int, right: int) -> int:
+def add(log: str, low: int, high: int, left: int, right: int) -> int:
     """Return the sum of two numbers."""
-    note(log, f"add-{level}-{index}")
+    note(log, f"add-{low}-{high}")
     return left + right
 
 
-def build(log: str, round_: int) -> Any:
-    """Make the graph of a round: a tree of sums over numbers taken from arrays."""
-    row = [first.invoke(log, i, source.invoke(log, round_, i)) for i in range(LEAVES)]
-    level = 0
-    while len(row) > 1:
-        level += 1
-        pairs = [row[i : i + 2] for i in range(0, len(row), 2)]
-        row = [
-            add.invoke(log, level, i, *pair) if len(pair) == 2 else pair[0]
-            for i, pair in enumerate(pairs)
-        ]
-    return row[0]
+@wf.task
+def total(log: str, round_: int, low: int, high: int) -> Any:
+    """Hand on to tasks that sum up what comes of the numbers `low` to `high`."""
+    note(log, f"total-{low}-{high}")
+    if high - low == 1:
+        return first.invoke(log, low, source.invoke(log, round_, low), delegate=True)
+    middle = (low + high) // 2
+    left, right = total.invoke(log, round_, low, middle), total.invoke(log, round_, middle, high)
+    return add.invoke(log, low, high, left, right, delegate=True)
 
 
 def expected(round_: int) -> int:
@@ -91,14 +89,15 @@ def main() -> None:
         todo = order()
         with wf.Workflow(wf.DaskEngine(todo["address"]), Path(todo["store"])) as flow:
             began = time.monotonic()
-            result = build(todo["log"], todo["round"])
+            result = total.invoke(todo["log"], todo["round"], 0, LEAVES)
             say(started=True)
             while (run := flow.run().wait(60)).state != "stored":
                 say(lost=flow.why(result.name), state=run.state)
                 flow.connect(order()["address"])
                 began = time.monotonic()
             seconds = time.monotonic() - began
-            say(result=result.get(), right=expected(todo["round"]), seconds=seconds)
+            value = result.get()
+        say(result=value, right=expected(todo["round"]), seconds=seconds)
 
 
 if __name__ == "__main__":
