@@ -35,6 +35,35 @@ class TestDaskEngine(ProcessTests, EngineTests):
         yield engine
         engine.close()
 
+    def test_a_value_from_outside_is_sent_to_a_worker_once(
+        self, cluster: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from jupyter_wf.engine.dask import DaskEngine
+        from jupyter_wf.engine.dask.link import Link
+        from jupyter_wf.engine.store import open_store
+
+        sent: list[str] = []
+        hand = Link.hand
+
+        def spy(self: Link, order: Any, values: Any) -> None:
+            values = [*values]
+            sent.extend(value.id for value in values)
+            hand(self, order, values)
+
+        monkeypatch.setattr(Link, "hand", spy)
+        engine, watch = DaskEngine(cluster, 1), Watch()
+        store = open_store("memory://")
+        engine.start(store)
+        engine.subscribe(watch)
+        given = store.put(list(range(10_000)))
+        data = "d" * 40
+        for i in range(5):
+            job = cell(f"x = v[{i}]", name=f"n{i}", inputs=[("v", data)], outputs=["x"])
+            engine.submit([job], {data: given.id})
+            assert watch.end(job) == ["stored"]
+        engine.close()
+        assert sent == [given.id]
+
     def test_two_sessions_share_a_cluster(self, cluster: Any, tmp_path: Any) -> None:
         from jupyter_wf.engine.dask import DaskEngine
         from jupyter_wf.engine.store import open_store

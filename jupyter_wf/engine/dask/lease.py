@@ -184,9 +184,7 @@ class Session:
             case "code":
                 self._codes[rest[0]] = rest[1]
             case "values":
-                for parts in rest[0]:
-                    value = Encoded(*parts)
-                    self.bench.memory[value.id] = value
+                self.bench.give([Encoded(*parts) for parts in rest[0]])
             case "hand":
                 hands = self.hands.get(rest[0])
                 if hands is not None:

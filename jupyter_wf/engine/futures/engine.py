@@ -166,14 +166,14 @@ class FuturesEngine(LiveEngine):
             order.worker, "provide", order.serial, order.data, order.source, order.failure, values
         )
 
-    def _inputs(self, worker: str, sources: list[Source]) -> dict[str, Encoded]:
+    def _inputs(self, worker: str, sources: list[Source]) -> list[Encoded]:
         """Return the values that a worker needs and does not hold."""
-        found = {}
+        found: dict[str, Encoded] = {}
         for source in sources:
             if worker not in source.holders:
                 with suppress(StoreError):
                     found[source.content] = self._find(source.content)
-        return found
+        return [*found.values()]
 
     def _find(self, content: str) -> Encoded:
         value = self._memory.get(content) or self._held.get(content)

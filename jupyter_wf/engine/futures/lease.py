@@ -32,7 +32,6 @@ def hold(name: str) -> None:
     """Be a lease: run what comes through the pipe, until told to end or nobody is there."""
     (pipe,) = _PIPES
     lock = Lock()
-    given: dict[str, Encoded] = {}
     outbox = _Outbox()
     redirection.install()
 
@@ -41,10 +40,7 @@ def hold(name: str) -> None:
             pipe.send(item)
 
     def fetch(source: Source) -> Encoded:
-        try:
-            return given.pop(source.content)
-        except KeyError:
-            raise InputLostError(source.content) from None
+        raise InputLostError(source.content)  # whatever an attempt reads has come with it
 
     def answer(answers: list[Any]) -> None:
         written, values = outbox.taken()
@@ -66,10 +62,10 @@ def hold(name: str) -> None:
                 os._exit(1)  # the engine's process is gone, and nobody else would end this one
             match item:
                 case "hand", attempts, values:
-                    given.update(values)
+                    bench.give(values)
                     hands.take(attempts)
                 case "provide", serial, data, source, failure, values:
-                    given.update(values)
+                    bench.give(values)
                     hands.provide(serial, data, source, failure)
                 case "stop", serial:
                     hands.stop(serial)
