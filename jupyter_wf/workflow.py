@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
+import importlib
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -450,7 +451,6 @@ class Workflow:
             engine.close()
         if self._store is not None:
             self._store.close()
-        atexit.unregister(self.close)
 
     @contextmanager
     def active(self) -> Iterator[Self]:
@@ -524,10 +524,17 @@ def current() -> Workflow:
     if found is not None:
         return found
     if not _default or _default[0]._closed:
-        flow = Workflow()
-        atexit.register(flow.close)
-        _default[:] = [flow]
+        if not _default:
+            # What `atexit` calls comes too late, when executors take no work any more. These
+            # callbacks go backwards, so that of executors has to be registered before.
+            importlib.import_module("concurrent.futures.thread")
+            threading._register_atexit(_close_default)  # type: ignore[attr-defined]
+        _default[:] = [Workflow()]
     return _default[0]
+
+
+def _close_default() -> None:
+    _default[0].close()
 
 
 def connect(target: Any = None) -> Workflow:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -484,3 +486,20 @@ def test_a_chain_of_calls_needs_no_look_at_the_graph(flow: wf.Workflow) -> None:
     assert x.get() == 301
     assert len(flow.graph.order()) == 301
     assert flow.keys.data[x.name] == x.key
+
+
+@pytest.mark.slow
+def test_a_script_that_closes_nothing_ends_in_silence(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import jupyter_wf as wf\n"
+        "@wf.task\n"
+        "def double(x):\n"
+        "    return 2 * x\n"
+        "print(double.invoke(21).get())\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("42\n", "")

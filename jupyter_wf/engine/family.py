@@ -133,7 +133,10 @@ class Children:
         if type(value) is DataHandle:
             return self.data_key(value.name)
         if any(_handles_in(value)):
-            raise StoreError("An output holds handles of tasks that were invoked in it.")
+            raise StoreError(
+                "An output holds handles of tasks that were invoked in it. Return one handle alone, "
+                "or that of a task which combines them: combine.invoke(handles, delegate=True)."
+            )
         return None
 
     def _check_open(self, name: str) -> None:
