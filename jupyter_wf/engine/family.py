@@ -134,8 +134,8 @@ class Children:
             return self.data_key(value.name)
         if any(_handles_in(value)):
             raise StoreError(
-                "An output holds handles of tasks that were invoked in it. Return one handle alone, "
-                "or that of a task which combines them: combine.invoke(handles, delegate=True)."
+                "An output holds handles of tasks that were invoked in it. Return one handle "
+                "alone, or that of a task which combines them: combine.invoke(handles, delegate=True)."
             )
         return None
 
