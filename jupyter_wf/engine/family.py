@@ -135,7 +135,8 @@ class Children:
         if any(_handles_in(value)):
             raise StoreError(
                 "An output holds handles of tasks that were invoked in it. Return one handle "
-                "alone, or that of a task which combines them: combine.invoke(handles, delegate=True)."
+                "alone, or that of a task which combines them, as in "
+                "combine.invoke(handles, delegate=True)."
             )
         return None
 
