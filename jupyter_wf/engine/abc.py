@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jupyter_wf.encodings import Encoded, decode
 from jupyter_wf.events import Listener
 from jupyter_wf.graph import Call, Code, Requirements
 from jupyter_wf.records import Item, Record, Stored
@@ -78,11 +79,15 @@ class Store(ABC):
         """Return what is known of a value, or None if it is not here."""
 
     @abstractmethod
-    def get(self, content: str) -> Any:
-        """Read a value.
+    def encoded(self, content: str) -> Encoded:
+        """Read a value as it was encoded, verified, so that nobody need hash it again.
 
         Raises `MissingValueError`, or `CorruptValueError` if its bytes fail the hash.
         """
+
+    def get(self, content: str) -> Any:
+        """Read a value; raises what `encoded` and `decode` raise."""
+        return decode(self.encoded(content))
 
     @abstractmethod
     def put(self, value: Any) -> Stored:

@@ -14,7 +14,7 @@ from threading import Lock, Thread
 from typing import Any
 from uuid import uuid4
 
-from jupyter_wf.encodings import Encoded, encode
+from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.family import InputLostError
 from jupyter_wf.engine.hands import Hands
@@ -119,7 +119,7 @@ class LocalEngine(LiveEngine):
             return held
         assert self._store is not None
         try:
-            return encode(self._store.get(source.content))
+            return self._store.encoded(source.content)
         except StoreError:
             raise InputLostError(source.content) from None
 

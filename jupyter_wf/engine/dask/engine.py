@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from distributed import Client, Security
 
-from jupyter_wf.encodings import Encoded, encode
+from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.dask import health
 from jupyter_wf.engine.dask.cluster import embedded, planned
@@ -408,7 +408,7 @@ class DaskEngine(LiveEngine):
         found = self._near.get(content) or self._held.get(content)
         if found is not None or elsewhere or self._store is None or self._store.shared:
             return found
-        found = self._held[content] = encode(self._store.get(content))
+        found = self._held[content] = self._store.encoded(content)
         return found
 
     def _interrupt(self, order: Interrupt) -> None:

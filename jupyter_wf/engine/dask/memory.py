@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from threading import Lock
 from typing import Any
 
-from jupyter_wf.encodings import Encoded, encode
+from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.dask.wire import unpack
 from jupyter_wf.engine.family import InputLostError
@@ -71,10 +71,10 @@ class LateStore:
         """Read a value that any process may have written."""
         store = self.opened()
         try:
-            return encode(store.get(content))
+            return store.encoded(content)
         except MissingValueError:
             store.refresh()
-            return encode(store.get(content))
+            return store.encoded(content)
 
 
 def find_input(worker: Any, session: str, store: LateStore | None) -> Callable[[Source], Encoded]:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from threading import Lock, Thread
 from typing import Any
 
-from jupyter_wf.encodings import Encoded, encode
+from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.futures.link import Link
 from jupyter_wf.engine.runner import LiveEngine
@@ -179,7 +179,7 @@ class FuturesEngine(LiveEngine):
         value = self._memory.get(content) or self._held.get(content)
         if value is None:
             assert self._store is not None
-            value = encode(self._store.get(content))
+            value = self._store.encoded(content)
         return value
 
     def _interrupt(self, order: Interrupt) -> None:

@@ -27,6 +27,7 @@ from zarr.storage import LocalStore, MemoryStore
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.encodings.array import dtype_of, dtype_text, raw_bytes
 from jupyter_wf.encodings.encoded import Leaf, to_text
+from jupyter_wf.engine.store.direct import write_file
 from jupyter_wf.errors import CorruptValueError
 
 ATTRIBUTE = "jupyter_wf"
@@ -157,7 +158,7 @@ def _write_chunks(path: Path, view: Leaf, chunks: tuple[int, ...], codec: Zstd |
             data = bytes(data).ljust(size, b"\0")
         file = path.joinpath("c", *map(str, position))
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data if codec is None else codec.encode(data))
+        write_file(file, data if codec is None else codec.encode(data))
 
     _for_each_chunk(write_one, view.shape, chunks)
 
@@ -196,6 +197,9 @@ def _for_each_chunk(
     do: Callable[[tuple[int, ...]], None], shape: tuple[int, ...], chunks: tuple[int, ...]
 ) -> None:
     grid = [math.ceil(n / c) for n, c in zip(shape, chunks, strict=True)]
+    if math.prod(grid) == 1:
+        do((0,) * len(grid))
+        return
     with ThreadPoolExecutor(min(8, max(1, math.prod(grid)))) as pool:
         list(pool.map(do, np.ndindex(*grid)))
 

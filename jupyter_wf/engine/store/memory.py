@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from jupyter_wf.encodings import Encoded, decode, encode
+from jupyter_wf.encodings import Encoded, encode
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.store.batch import check_id, encoded_values, missing_value
 from jupyter_wf.engine.store.index import Index, to_row
@@ -58,9 +58,9 @@ class MemoryStore(Store):
         encoded = self._values.get(check_id(content))
         return None if encoded is None else encoded.stored
 
-    def get(self, content: str) -> Any:
-        """See `Store.get`; every call returns a new value."""
-        return decode(_copied(self._held(content)))
+    def encoded(self, content: str) -> Encoded:
+        """See `Store.encoded`; every call returns a new value."""
+        return _copied(self._held(content))
 
     def put(self, value: Any) -> Stored:
         """See `Store.put`."""

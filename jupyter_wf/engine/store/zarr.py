@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from jupyter_wf.encodings import Encoded, content_id, decode, encode
+from jupyter_wf.encodings import Encoded, content_id, encode
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.journal import SUFFIX, FrameFile, JournalReader, pack
 from jupyter_wf.engine.store import packs
@@ -164,9 +164,9 @@ class LocalZarrStore(Store):
 
     # -- read --------------------------------------------------------------------------------------
 
-    def get(self, content: str) -> Any:
-        """See `Store.get`; looks once more at what others wrote before it gives up."""
-        return decode(self._verified(check_id(content)))
+    def encoded(self, content: str) -> Encoded:
+        """See `Store.encoded`; looks once more at what others wrote before it gives up."""
+        return self._verified(check_id(content))
 
     def zarr(self, content: str) -> Any:
         """See `Store.zarr`; a large value is opened where it is, and its hash is not verified."""
