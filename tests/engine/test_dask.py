@@ -335,7 +335,7 @@ def test_a_cluster_that_is_closed_is_refused(tmp_path: Path) -> None:
     from jupyter_wf.engine.dask import DaskEngine
     from jupyter_wf.engine.store import open_store
 
-    cluster = LocalCluster(n_workers=0, processes=False, dashboard_address=None)
+    cluster = LocalCluster(n_workers=0, processes=False, dashboard_address=":0")
     client = Client(cluster, set_as_default=False)
     client.close()
     cluster.close()

@@ -24,7 +24,7 @@ import jupyter_wf as wf
 from jupyter_wf.engine.dask import DaskEngine
 from jupyter_wf.errors import EngineError
 
-LOCAL = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+LOCAL = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
 
 SBATCH = """#!/bin/sh
 job="$(dirname "$0")/job.$$"

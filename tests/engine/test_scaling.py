@@ -102,7 +102,7 @@ def cluster() -> Iterator[Any]:
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=0, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=0, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         yield cluster
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from threading import Thread
 from typing import Any, Literal
 from uuid import uuid4
@@ -20,11 +21,12 @@ from jupyter_wf.engine.dask import health
 from jupyter_wf.engine.dask.cluster import embedded, planned
 from jupyter_wf.engine.dask.contact import failure, find, reach
 from jupyter_wf.engine.dask.fair import key_of
+from jupyter_wf.engine.dask.large import receive
 from jupyter_wf.engine.dask.lease import CAME, HERE, LeasePlugin
 from jupyter_wf.engine.dask.link import Link
 from jupyter_wf.engine.dask.pin import TOPIC, pin
 from jupyter_wf.engine.dask.slots import Slots
-from jupyter_wf.engine.dask.wire import answer_in, unpack
+from jupyter_wf.engine.dask.wire import answer_in
 from jupyter_wf.engine.runner import LiveEngine
 from jupyter_wf.engine.signals import (
     Demand,
@@ -454,18 +456,21 @@ class DaskEngine(LiveEngine):
             link.send(("drop", order.contents))
 
     def _fetch(self, content: str, holders: tuple[str, ...]) -> Encoded | None:
+        connection = self._client.security.get_connection_args("client")
         for address in holders:
             if address in self._links:
                 try:
-                    parts = unpack(self._ask(self._request(address, content)))
+                    asking = partial(self._request, address, content)
+                    found = receive(asking, connection, self._session, content)
                 except OSError:
                     continue
-                if parts is not None:
-                    return Encoded(*parts)
+                if found is not None:
+                    return found
         return None
 
-    async def _request(self, address: str, content: str) -> Any:
-        return await self._client.rpc(address).wf_fetch(session=self._session, content=content)
+    def _request(self, address: str, content: str, here: bool) -> Any:
+        worker = self._client.rpc(address)
+        return self._ask(worker.wf_fetch(session=self._session, content=content, here=here))
 
     def _ask(self, what: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result()

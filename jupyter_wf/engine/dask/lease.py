@@ -23,6 +23,7 @@ from distributed.worker import thread_state
 
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.dask.fair import FairShare, new_nonce
+from jupyter_wf.engine.dask.large import LARGE, Sender
 from jupyter_wf.engine.dask.memory import LateStore, Memory, find_input
 from jupyter_wf.engine.dask.notice import heed
 from jupyter_wf.engine.dask.offering import offer_of_worker
@@ -246,6 +247,7 @@ class LeasePlugin(WorkerPlugin):
         worker.handlers.update(
             wf_open=self.open, wf_fetch=self.fetch, wf_tally=self.tally, wf_flush=self.flush
         )
+        self._sender = Sender(worker, self._value)
         await worker.set_resources(wf=worker.state.nthreads)
         worker.log_event(CAME, {"worker": worker.address})
         self._leaving = False
@@ -256,6 +258,7 @@ class LeasePlugin(WorkerPlugin):
     async def teardown(self, worker: Any) -> None:
         """Hand back what is not begun, write what was computed, and leave a worker as it was."""
         self._sampler.cancel()
+        self._sender.close()
         self._unheed()
         self._leave()
         await asyncio.gather(*[session.finish(STAY) for session in [*self.sessions.values()]])
@@ -356,10 +359,20 @@ class LeasePlugin(WorkerPlugin):
             if self.sessions.get(session.name) is session:
                 del self.sessions[session.name]
 
-    async def fetch(self, session: str, content: str) -> dict[str, Any]:
-        """Return a value to a peer, or to an engine."""
-        value = await asyncio.to_thread(Memory(self.worker.data, session).get, content)
-        return pack(None if value is None else encoded_out(value))
+    async def fetch(self, session: str, content: str, *, here: bool = False) -> dict[str, Any]:
+        """Return a value to a peer or an engine, or if it is large, where to ask for it."""
+        return await asyncio.to_thread(self._packed, session, content, here=here)
+
+    def _packed(self, session: str, content: str, *, here: bool) -> dict[str, Any]:
+        value = self._value(session, content)
+        if value is None:
+            return pack(None)
+        if value.nbytes >= LARGE and self._sender.place is not None and not here:
+            return {"at": self._sender.place}
+        return pack(encoded_out(value))
+
+    def _value(self, session: str, content: str) -> Encoded | None:
+        return Memory(self.worker.data, session).get(content)
 
     async def tally(self, session: str) -> dict[str, int]:
         """Count, by name, the bodies that were run here for a session."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from functools import partial
 from threading import Lock
 from typing import Any
 
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.abc import Store
-from jupyter_wf.engine.dask.wire import unpack
+from jupyter_wf.engine.dask.large import receive
 from jupyter_wf.engine.family import InputLostError
 from jupyter_wf.engine.signals import Source
 from jupyter_wf.errors import MissingValueError, StoreError
@@ -79,22 +80,22 @@ class LateStore:
 
 def find_input(worker: Any, session: str, store: LateStore | None) -> Callable[[Source], Encoded]:
     """Return the function that finds an input which this worker does not hold."""
+    connection = worker.security.get_connection_args("worker")
 
-    async def ask(peer: str, content: str) -> Any:
-        return unpack(await worker.rpc(peer).wf_fetch(session=session, content=content))
+    def ask(peer: str, content: str, here: bool) -> Any:
+        asked = worker.rpc(peer).wf_fetch(session=session, content=content, here=here)
+        return asyncio.run_coroutine_threadsafe(asked, worker.loop.asyncio_loop).result()
 
     def find(source: Source) -> Encoded:
         for peer in source.holders:
             if peer != worker.address:
                 try:
-                    asked = asyncio.run_coroutine_threadsafe(
-                        ask(peer, source.content), worker.loop.asyncio_loop
-                    )
-                    parts = asked.result()
+                    asking = partial(ask, peer, source.content)
+                    found = receive(asking, connection, session, source.content)
                 except OSError:
                     continue
-                if parts is not None:
-                    return Encoded(*parts)
+                if found is not None:
+                    return found
         if source.durable and store is not None:
             try:
                 return store.get(source.content)
