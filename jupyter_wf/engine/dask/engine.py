@@ -369,6 +369,9 @@ class DaskEngine(LiveEngine):
         key = key_of(about[0])
         if what == "ended":
             link.leases.discard(key)
+            if self._slots is not None:
+                # Once what it had in its hands counts as ready again.
+                self._loop.call_soon(self._slots.ended, key)
             return LeaseEnded(about[0])
         if self._slots is not None:
             self._slots.joined(key)

@@ -105,6 +105,11 @@ class Slots:
         if key in self._waiting:
             self._held[key] = self._waiting.pop(key)
 
+    def ended(self, key: str) -> None:
+        """Note that a lease gave its slot back; another is asked for if there is work for it."""
+        self._held.pop(key, None)
+        self.settle()
+
     def settle(self) -> None:
         """Ask for the slots that are missing, and withdraw what waits in vain."""
         for leases in (self._waiting, self._held):
