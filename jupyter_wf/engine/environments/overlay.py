@@ -133,7 +133,7 @@ _builds = _Builds()
 
 def _build(environment: Environment, final: Path, say: Callable[[float, str], None]) -> None:
     """Build, unless another process does or did."""
-    shown = ", ".join(environment.pip)
+    shown = ", ".join(environment.pip) or f"Python {environment.python}"
     failed = final.with_suffix(".failed")
 
     def waiting() -> None:

@@ -255,7 +255,7 @@ def test_tasks_in_an_environment_invoke_others(flow: Any, a: Any) -> None:
         family.invoke(a, "fails").get()
 
 
-@pytest.mark.parametrize("how", ["cancel", "timeout"])
+@pytest.mark.parametrize("how", ["cancel", pytest.param("timeout", marks=pytest.mark.slow)])
 def test_stopping_it_ends_its_process_and_what_that_started(
     flow: Any, tmp_path: Path, how: str
 ) -> None:
