@@ -39,11 +39,13 @@ from jupyter_wf.engine.signals import (
 from jupyter_wf.engine.state import KEEP
 from jupyter_wf.errors import EngineError, StoreError
 from jupyter_wf.events import TaskLog, TaskProgress, WorkerChanged
-from jupyter_wf.resources import Offer
+from jupyter_wf.resources import Offer, Worker, idle
 
 logger = logging.getLogger("jupyter_wf.engine")
 #: Seconds that a process is given to end by itself.
 GRACE = 2.0
+#: What each process has: one core, and no devices.
+OFFER = Offer(1000)
 
 
 class FuturesEngine(LiveEngine):
@@ -75,15 +77,18 @@ class FuturesEngine(LiveEngine):
     def _commits(self, store: Store) -> bool:  # noqa: ARG002 - whatever it is, it is written here
         return True
 
+    def _planned(self) -> tuple[Worker, ...]:
+        return tuple([idle(f"process-{i + 1}", None, OFFER) for i in range(self._count)])
+
     # -- processes that come, speak and go -----------------------------------------------------
 
     def _demand(self, order: Demand) -> None:
-        while order.tasks and len(self._links) < self._count:
+        for _ in range(self._count if order.tasks else 0):
             self._open()
 
     def _open(self) -> None:
         with self._gate:
-            if self._closed:
+            if self._closed or len(self._links) >= self._count:
                 return
             self._numbers += 1
             link = Link(f"process-{self._numbers}")
@@ -117,7 +122,7 @@ class FuturesEngine(LiveEngine):
             case "joined":
                 link.pid = rest[0]
                 self.publish(WorkerChanged(time.time(), link.name, "joined", link.name, 1))
-                self.feed(LeaseJoined(link.name, link.name, None, Offer(1000)))
+                self.feed(LeaseJoined(link.name, link.name, None, OFFER))
             case "answers":
                 answers, written, values, link.executions = rest
                 for value in values:

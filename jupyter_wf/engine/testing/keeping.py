@@ -137,3 +137,21 @@ class KeepingTests(Base):
         engine.close()
         with pytest.raises(EngineError, match="closed"):
             engine.submit([cell("x = 1", outputs=["x"])], {})
+
+    def test_an_engine_is_started_once_and_before_all_else(
+        self, engine: Engine, store: Store
+    ) -> None:
+        with pytest.raises(EngineError, match="start"):
+            engine.submit([cell("x = 1", outputs=["x"])], {})
+        engine.start(store)
+        with pytest.raises(EngineError, match="started already"):
+            engine.start(store)
+
+    def test_what_is_not_held_is_cancelled_and_forgotten_at_once(
+        self, engine: Engine, watch: Watch
+    ) -> None:
+        engine.cancel(["0" * 40])
+        engine.forget(["0" * 40])
+        with pytest.raises(EngineError, match="not computed"):
+            engine.value("0" * 40)
+        assert engine.flush(PATIENCE)
