@@ -12,7 +12,8 @@ BIN := .venv/bin
 
 # Editable installs see changed code by themselves; these change what must be installed.
 SETUP := pyproject.toml constraints.txt scripts/install.py
-BENCHMARKS := $(filter-out harness __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out harness __init__,$(basename $(notdir $(wildcard benchmarks/*.py)))) \
+  $(patsubst benchmarks/%/__main__.py,%,$(wildcard benchmarks/*/__main__.py))
 
 .PHONY: help
 help: ## what there is

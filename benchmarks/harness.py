@@ -58,8 +58,10 @@ class Table:
             row[f"{figure} / {baseline}"] = value / found[0] if value and found[0] else None
 
     def text(self) -> str:
-        """Return the rows as an aligned table."""
-        columns = list(dict.fromkeys(column for row in self.rows for column in row))
+        """Return the rows as an aligned table, without lists of samples."""
+        columns = list(
+            dict.fromkeys(c for row in self.rows for c in row if not isinstance(row[c], list))
+        )
         cells = [[_cell(row.get(column)) for column in columns] for row in self.rows]
         widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
         lines = [columns, ["-" * width for width in widths], *cells]
