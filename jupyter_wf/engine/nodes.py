@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.engine.machines import Machine, Room
-from jupyter_wf.engine.packing import Durations, Lease, Ready
+from jupyter_wf.engine.packing import Durations, Lease
+from jupyter_wf.engine.ready import Ready
 from jupyter_wf.engine.signals import Durable, Instruction, Unstored
 from jupyter_wf.engine.turns import Class, Turns
 from jupyter_wf.engine.values import Datum, Values

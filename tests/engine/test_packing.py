@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from jupyter_wf.engine.machines import Machine
-from jupyter_wf.engine.packing import AHEAD, MOST, UNKNOWN, Lease, Ready, assign, assign_next
+from jupyter_wf.engine.packing import AHEAD, MOST, UNKNOWN, Lease, assign, assign_next
+from jupyter_wf.engine.ready import Ready
 from jupyter_wf.engine.turns import Turns
 from jupyter_wf.resources import Amounts, Offer
 
