@@ -8,9 +8,9 @@ batches, in order, from any thread, and must return quickly.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
+from jupyter_wf.frozen import value
 from jupyter_wf.records import Stored
 
 State = Literal["waiting", "ready", "running", "stored", "cached", "error", "cancelled"]
@@ -18,7 +18,7 @@ RunState = Literal["running", "stored", "error", "cancelled"]
 FINAL: frozenset[str] = frozenset({"stored", "cached", "error", "cancelled"})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Failure:
     """Why an attempt failed; `lines` are 1-based line numbers in the cell or function's source."""
 
@@ -28,7 +28,7 @@ class Failure:
     lines: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskChanged:
     """A task entered `state`; `why` says the reason in words where it is not obvious."""
 
@@ -40,7 +40,7 @@ class TaskChanged:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TasksSpawned:
     """A running task added tasks, pairs (key, name), to the graph."""
 
@@ -49,7 +49,7 @@ class TasksSpawned:
     tasks: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskComputed:
     """An attempt was accepted: its values exist in memory, and are being written.
 
@@ -67,7 +67,7 @@ class TaskComputed:
     grown: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskCached:
     """A task needs no run, because its values are stored already; its state is now ``cached``.
 
@@ -81,7 +81,7 @@ class TaskCached:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskFailed:
     """The last attempt of a task failed; its state is now ``error``."""
 
@@ -92,7 +92,7 @@ class TaskFailed:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskLog:
     """Text a running task wrote; `stream` is ``stdout``, ``stderr``, ``warning`` or ``log``."""
 
@@ -102,7 +102,7 @@ class TaskLog:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TaskProgress:
     """A running task has done `done` of `total` steps (total 0: unknown)."""
 
@@ -113,7 +113,7 @@ class TaskProgress:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WorkerChanged:
     """A worker joined, left, is about to leave, or is suspected because it does not answer."""
 
@@ -125,7 +125,7 @@ class WorkerChanged:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WorkerSample:
     """What a worker's process uses: `cpu` in cores, memory in bytes, `limit` 0 if there is none."""
 
@@ -136,7 +136,7 @@ class WorkerSample:
     limit: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class GraphChanged:
     """The workflow's graph is now at `revision`, by the operation `label`."""
 
@@ -145,7 +145,7 @@ class GraphChanged:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RunChanged:
     """A run started, or ended in a state."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from jupyter_wf.frozen import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Stored:
     """What is known of one value without reading it.
 
@@ -27,7 +29,7 @@ class Stored:
     summary: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Growth:
     """Where the computation of a task stands that was handed on to tasks which it added.
 
@@ -43,7 +45,7 @@ class Growth:
     packed: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Record:
     """One committed execution of a task.
 

@@ -94,10 +94,10 @@ def _part(live: Live, machine: Machine) -> None:
 
 def _tell_unserved(live: Live) -> None:
     """Say on the ready tasks what changed for them: that no worker can serve them, or one can."""
+    known, live.unserved = live.unserved, {}
     for _, where in live.ready.classes():
-        before, now = live.unserved.pop(where, ""), unserved(live, where)
-        if now:
-            live.unserved[where] = now
+        before = known.get(where, "")
+        now = live.unserved[where] = unserved(live, where)
         for key in live.ready.members(where) if now != before else ():
             node = live.tasks[key]
             if now or node.why == before:

@@ -109,7 +109,7 @@ class Live:
     classes : dict
         What decides where tasks with these requirements may run.
     unserved : dict
-        Why no worker can serve tasks of a class, where none can.
+        Why no worker can serve tasks of a class, or nothing if one can, as the workers are now.
     alarms : dict
         When an attempt that was asked to stop is stopped by force, and whose lease it is in.
     paused : dict

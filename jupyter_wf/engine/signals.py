@@ -7,11 +7,12 @@ answer that comes late, or twice, is recognised and rejected: only a task's curr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.events import Event, Failure
+from jupyter_wf.frozen import value
 from jupyter_wf.records import Record, Stored
 from jupyter_wf.resources import Offer
 
@@ -25,7 +26,7 @@ class Source(NamedTuple):
     durable: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Attempt:
     """One execution of a task, as it is handed to a lease.
 
@@ -77,7 +78,7 @@ class Snapshot(NamedTuple):
     known: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Submit:
     """Jobs to take on; `known` gives content ids of data that is stored or held already.
 
@@ -90,7 +91,7 @@ class Submit:
     snapshots: tuple[Snapshot, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Cancel:
     """Stop these tasks and all that need them."""
 
@@ -98,14 +99,14 @@ class Cancel:
     why: str = "by you"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Forget:
     """Drop these tasks, if finished, with their values."""
 
     tasks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WorkerJoined:
     """A worker is here, though there may be no slot of it yet."""
 
@@ -114,7 +115,7 @@ class WorkerJoined:
     offer: Offer = field(default_factory=Offer)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LeaseJoined:
     """A slot of `worker` takes attempts; `offer` is what the whole worker has, if that is new."""
 
@@ -124,14 +125,14 @@ class LeaseJoined:
     offer: Offer = field(default_factory=Offer)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LeaseEnded:
     """A slot was given back; what it had not answered did not run."""
 
     nonce: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WorkerLost:
     """A worker is gone, with its leases and the values in its memory.
 
@@ -143,7 +144,7 @@ class WorkerLost:
     starved: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Suspect:
     """A worker is not heard (`silent`), or is heard again: busy, or stopped, nobody can tell."""
 
@@ -161,14 +162,14 @@ class Family(NamedTuple):
 NOBODY = Family()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Leaving:
     """A worker is about to go: it is given nothing any more, and hands back what it can."""
 
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Finished:
     """An attempt came to its `outputs` (in the job's order); `loaded` are inputs it now holds.
 
@@ -185,7 +186,7 @@ class Finished:
     family: Family = NOBODY
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Spawned:
     """An attempt adds to the graph before it ends, because it is going to wait for a child."""
 
@@ -194,7 +195,7 @@ class Spawned:
     family: Family
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Awaiting:
     """An attempt's body waits for these data; its lease goes on with other attempts."""
 
@@ -203,7 +204,7 @@ class Awaiting:
     data: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Failed:
     """An attempt raised; `kinds` are the names of the exception's class and its bases."""
 
@@ -213,7 +214,7 @@ class Failed:
     kinds: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Missing:
     """An attempt could not start: it found these contents neither with peers nor in the store."""
 
@@ -222,7 +223,7 @@ class Missing:
     contents: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Unrun:
     """A lease hands attempts back that it had not begun."""
 
@@ -230,14 +231,14 @@ class Unrun:
     serials: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Durable:
     """The record and values of an attempt are committed."""
 
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Unstored:
     """The values of an attempt could not be written."""
 
@@ -245,7 +246,7 @@ class Unstored:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -275,7 +276,7 @@ Stimulus = (
 # -- instructions: what to do ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class HandOver:
     """Give a lease attempts, to be run in this order."""
 
@@ -284,7 +285,7 @@ class HandOver:
     attempts: tuple[Attempt, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Interrupt:
     """Stop an attempt: by an exception in its thread, or `hard`, by ending its process."""
 
@@ -294,7 +295,7 @@ class Interrupt:
     hard: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Provide:
     """Tell an attempt that waits for `data` where it is, or why it will not come."""
 
@@ -306,7 +307,7 @@ class Provide:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Recall:
     """Ask a lease for the attempts it has not begun: other leases are idle."""
 
@@ -314,7 +315,7 @@ class Recall:
     nonce: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Drop:
     """Let a worker forget values."""
 
@@ -322,28 +323,28 @@ class Drop:
     contents: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Demand:
     """As many slots could be used now as there are tasks ready or running."""
 
     tasks: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Remember:
     """Commit a record whose values the store has already."""
 
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Note:
     """Keep where a computation stands, so that another engine can go on from there."""
 
     snapshot: Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Emit:
     """Tell the listeners."""
 

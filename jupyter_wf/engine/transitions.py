@@ -212,12 +212,10 @@ def enqueue(live: Live, node: Node, why: str) -> None:
         where = requirements.partition, node.reserved
     if live.ready.add((-requirements.priority, node.order), node.job.key, where):
         live.full = False
-        cause = unserved(live, where)
-        if cause:
-            live.unserved[where] = cause
-    if live.unserved:
-        why = live.unserved.get(where, why)
-    change(live, node, "ready", why)
+    cause = live.unserved.get(where)
+    if cause is None:
+        cause = live.unserved[where] = unserved(live, where)
+    change(live, node, "ready", cause or why)
 
 
 # -- ends ------------------------------------------------------------------------------------------
