@@ -61,6 +61,10 @@ class EndedError(Exception):
     """The process ended before the task did; says how."""
 
 
+class KilledError(EndedError, MemoryError):
+    """The process was killed, by all appearances because memory ran out."""
+
+
 class Worker(Protocol):
     """What a process may ask of the worker."""
 
@@ -180,7 +184,9 @@ class Process:
                 if reply is not None:
                     send(self._socket, *reply)
         except EOFError:
-            raise EndedError(self.end(kill=True)) from None
+            how = self.end(kill=True)
+            killed = self._process.returncode == -signal.SIGKILL
+            raise (KilledError if killed else EndedError)(how) from None
 
     def end(self, *, kill: bool = False) -> str:
         """End the process; return how it ended."""
