@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -137,7 +138,7 @@ class Pymonik:
     # -- its life ------------------------------------------------------------------------------
 
     def create(self) -> Self:
-        """Connect to the cluster; done by the ``with`` statement."""
+        """Connect to the cluster; done by the ``with`` statement, and by a first call."""
         if not self._is_worker and self._flow is None:
             around = _environment(self.environment)
             name = uuid4().hex
@@ -154,6 +155,7 @@ class Pymonik:
             ticket = name if self._store is None else ""
             settings = Settings(name, around, self.task_options)
             self._session = Session(settings, ticket)
+            atexit.register(self.close)
         return self
 
     def _engine(self) -> Engine | None:
@@ -182,6 +184,7 @@ class Pymonik:
         if flow is None:
             return
         self._session = None
+        atexit.unregister(self.close)
         try:
             if cancel:
                 flow.cancel()
@@ -298,8 +301,8 @@ class Pymonik:
             raise RuntimeError(
                 f"{what}() does not work in a task. Return the value, or pass it on."
             )
-        if self._flow is None:
-            raise RuntimeError("This session is not open. Use it in a with statement.")
+        self.create()
+        assert self._flow is not None
         return self._flow
 
 

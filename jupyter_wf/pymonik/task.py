@@ -104,7 +104,7 @@ class Task(Generic[P, R]):
     def _options(
         self, session: Pymonik, given: TaskOptions | None, said: TaskOptions
     ) -> TaskOptions:
-        base = session.session.settings.task_options
+        base = session.create().session.settings.task_options
         for layer in (self.task_options, given, said):
             base = base if layer is None else layer.over(base)
         return base

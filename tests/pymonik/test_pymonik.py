@@ -252,7 +252,6 @@ def test_a_failure_is_told_with_the_user_s_lines(session: Pymonik) -> None:
         (lambda: add.invoke(1, 2, delegate=True), "none is running here"),
         (lambda: add.map_invoke([(1,), (2,)], delegate=True), "combines the others"),
         (lambda: Pymonik(is_worker=True).put(1), "does not work in a task"),
-        (lambda: Pymonik().put(1), "not open"),
         (lambda: PymonikContext.from_local().retrieve_object("x"), "running task only"),
     ],
 )
@@ -279,6 +278,14 @@ def test_two_sessions_at_once_and_one_after_another() -> None:
             second.get()
     with two:
         assert add.invoke(2, 2).get() == 4
+
+
+def test_a_session_begins_with_its_first_call() -> None:
+    one, two = Pymonik(local_session=True), Pymonik(local_session=True)
+    assert add.invoke(1, 2, pymonik=one).get() == 3
+    assert add.invoke(two.put(1), 3, pymonik=two).get() == 4
+    one.close()
+    two.cancel()
 
 
 def test_an_error_in_the_session_cancels_it() -> None:
