@@ -36,7 +36,7 @@ class Client:
 
 def slots(tasks: int, worth: int | None = None, **options: Any) -> tuple[Slots, Client]:
     client = Client()
-    given = {"most": None, "idle": None, "waits": True, **options}
+    given = {"share": 1.0, "most": None, "idle": None, "waits": True, **options}
     demand = (tasks, tasks if worth is None else worth)
     return Slots(client, "s", None, lambda: demand, **given), client
 
@@ -83,7 +83,9 @@ def test_leases_that_wait_are_asked_for_anew_when_workers_come() -> None:
 def test_what_waits_is_withdrawn_when_there_is_less_to_do() -> None:
     demand = [5]
     client = Client()
-    found = Slots(client, "s", None, lambda: (demand[0],) * 2, most=None, idle=None, waits=True)
+    found = Slots(
+        client, "s", None, lambda: (demand[0],) * 2, share=1.0, most=None, idle=None, waits=True
+    )
     found.count([WORKER] * 5)
     found.settle()
     found.joined(client.asked[0])

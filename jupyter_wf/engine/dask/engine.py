@@ -82,6 +82,8 @@ class DaskEngine(LiveEngine):
         ask for (None: as many as the cluster has threads).
     security : distributed.Security or None
         For an address.
+    share : float
+        What this session gets of the slots, against the 1 of others that want them as well.
     idle : float or None
         Seconds without work after which slots are given back; None keeps them, which is the
         default where the cluster is our own.
@@ -102,6 +104,7 @@ class DaskEngine(LiveEngine):
         workers: int | None = None,
         *,
         security: Security | None = None,
+        share: float = 1.0,
         idle: float | None = IDLE,
         partitions: Mapping[str, Words] | None = None,
         silent: float = SILENT,
@@ -112,6 +115,9 @@ class DaskEngine(LiveEngine):
         self._workers = workers
         self._partitions = partitions or {}
         self._security = security
+        if share <= 0:
+            raise EngineError(f"A share of {share:g} is no share. Give a number above 0.")
+        self._share = share
         self._idle = idle if target is not None else None
         self._silent = silent
         self._session = uuid4().hex[:12]
@@ -192,6 +198,7 @@ class DaskEngine(LiveEngine):
             self._session,
             self._store_url,
             self._in_demand,
+            share=self._share,
             most=None if own else self._workers,
             idle=self._idle,
             waits=not own,

@@ -90,7 +90,7 @@ class FairShare:
                 del self._here[session]
 
     def charge(self, session: str, seconds: float) -> None:
-        """Add to a session's account."""
+        """Add to a session's account: seconds, over the session's share."""
         with self._lock:
             self._used[session] = self._used.get(session, 0.0) + seconds
             least = min((self._used[here] for here in self._here), default=0.0)
@@ -106,21 +106,19 @@ class FairShare:
         waiting : iterable
             Dask keys that would start here if there were a slot.
         """
-        others = {session_of(key) for key in waiting}
-        others.discard(session)
-        if not others:
-            return False
-        if None in others and since >= self._quantum:
-            return True
+        found = {session_of(key) for key in waiting} - {session}
+        others = {other for other in found if other is not None}
         with self._lock:
             mine = self._used.get(session, 0.0)
             for other in others:
-                if other is not None:
-                    self._arrive(other)
-                    self._waiting.add(other)
-                    if mine - self._used[other] >= self._quantum:
-                        return True
-        return False
+                self._arrive(other)
+            self._waiting = others
+            plain = None in found and since >= self._quantum
+            if not plain and all(mine - self._used[one] < self._quantum for one in others):
+                return False
+            # It asks anew at once, though a long task may have run here before that is seen.
+            self._waiting.add(session)
+            return True
 
     def _arrive(self, session: str) -> None:
         """Give no credit for the time in which a session neither held nor waited for a slot."""

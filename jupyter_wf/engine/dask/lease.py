@@ -64,10 +64,10 @@ HERE: set[str] = set()
 MODULES = Modules()
 
 
-def hold(session: str, store: str | None, idle: float | None) -> None:
+def hold(session: str, store: str | None, share: float, idle: float | None) -> None:
     """Be a lease: the function that an engine submits to Dask."""
     worker = get_worker()
-    worker.plugins[NAME].hold(session, store, idle, worker.get_current_task())
+    worker.plugins[NAME].hold(session, store, share, idle, worker.get_current_task())
 
 
 def _starter() -> Start:
@@ -290,7 +290,9 @@ class LeasePlugin(WorkerPlugin):
                 found = self.sessions[name] = Session(self.worker, name, late)
             return found
 
-    def hold(self, name: str, store: str | None, idle: float | None, key: str) -> None:
+    def hold(
+        self, name: str, store: str | None, share: float, idle: float | None, key: str
+    ) -> None:
         """Sit in a slot and run what comes, until told to end, or others should be let in.
 
         Parameters
@@ -299,6 +301,8 @@ class LeasePlugin(WorkerPlugin):
             The session.
         store : str or None
             URL of the store to commit to.
+        share : float
+            What the session gets of the slots, against the 1 of others.
         idle : float or None
             Seconds without work after which to give the slot back; None keeps it.
         key : str
@@ -315,7 +319,7 @@ class LeasePlugin(WorkerPlugin):
         def over() -> bool:
             nonlocal last, active, newest
             now = time.monotonic()
-            self.share.charge(name, now - last)
+            self.share.charge(name, (now - last) / share)
             last = now
             if session.gone or self._leaving or now - session.heard > GRACE:
                 return True
@@ -324,8 +328,6 @@ class LeasePlugin(WorkerPlugin):
             elif idle is not None and now - active > idle:
                 return True
             state = self.worker.state
-            if not state.constrained and not state.ready:
-                return False
             waiting = [task.key for task in (*state.constrained, *state.ready)]
             return self.share.must_yield(name, now - began, waiting)
 
@@ -335,7 +337,8 @@ class LeasePlugin(WorkerPlugin):
                 session.tell(("joined", nonce))
             else:
                 self.worker.log_event(f"wf-{name}", {"worker": self.worker.address})
-            hands.work(over, IDLE)
+            if not over():  # Dask lets in who asked first, not who is owed most
+                hands.work(over, IDLE)
         finally:
             self.share.leave(name)
             session.hands.pop(nonce, None)

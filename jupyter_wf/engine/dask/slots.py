@@ -24,6 +24,8 @@ class Slots:
     demand : callable
         Returns how many tasks could use a slot now, and how many slots would be worth starting
         workers for.
+    share : float
+        What the session gets of the slots, against the 1 of others.
     most : int or None
         Never ask for more slots; None for as many as the cluster has threads, or comes to have.
     idle : float or None
@@ -44,6 +46,7 @@ class Slots:
         store: str | None,
         demand: Callable[[], tuple[int, int]],
         *,
+        share: float,
         most: int | None,
         idle: float | None,
         waits: bool,
@@ -52,7 +55,7 @@ class Slots:
         self._grows = False
         self._only: list[str] | None = None
         self._client = client
-        self._arguments = (session, store, idle)
+        self._arguments = (session, store, share, idle)
         self._demand = demand
         self._most = most
         self._waits = waits
@@ -108,6 +111,7 @@ class Slots:
     def ended(self, key: str) -> None:
         """Note that a lease gave its slot back; another is asked for if there is work for it."""
         self._held.pop(key, None)
+        self._waiting.pop(key, None)
         self.settle()
 
     def settle(self) -> None:
