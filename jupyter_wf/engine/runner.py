@@ -46,6 +46,8 @@ from jupyter_wf.resources import Worker
 logger = logging.getLogger("jupyter_wf.engine")
 #: Bytes of small results that are kept here, beside the copies with the workers.
 NEAR = 64_000_000
+#: Bytes that each of them costs besides.
+BESIDES = 1000
 #: Events that are delivered as they come within `GATHER` seconds; more of them wait until its end.
 RUSH = 100
 GATHER = 5e-3
@@ -268,9 +270,9 @@ class LiveEngine(Engine):
             for value in values:
                 if value.id not in self._near:
                     self._near[value.id] = value
-                    self._near_bytes += value.nbytes
+                    self._near_bytes += value.nbytes + BESIDES
             while self._near_bytes > NEAR:
-                self._near_bytes -= self._near.popitem(last=False)[1].nbytes
+                self._near_bytes -= self._near.popitem(last=False)[1].nbytes + BESIDES
 
     def fail(self, why: str) -> None:
         """Say that the machines are out of reach for good: all calls raise from now on."""

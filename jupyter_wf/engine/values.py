@@ -249,18 +249,16 @@ class Values:
             self._idle_bytes -= self.contents[content_id].nbytes
 
     def _rest(self, content: Content) -> None:
-        """Let go of a value if nobody needs it: at once, or when the room for idle ones is used."""
+        """Let go of a value if nobody needs it: when the room for idle ones is used, or at once.
+
+        At once if no data is this value any more.
+        """
         if content.id not in self.contents:
             return
-        if not content.durable:
-            if not content.data:
-                self._forget(content)
+        if not content.data:
+            self._forget(content)
             return
-        if self._needed(content):
-            return
-        if not content.holders:
-            if not content.data:
-                del self.contents[content.id]
+        if not content.durable or not content.holders or self._needed(content):
             return
         self._busy(content.id)
         self._idle[content.id] = None
