@@ -113,9 +113,10 @@ def test_sessions_have_equal_shares_and_a_plain_task_its_turn(
     after = sessions.reach({"long": before["long"] + 30})
     ratio = (after["short"] - before["short"]) * short / (30 * long)
     # What lies between a short task's end and the next one's start makes it less than one.
-    assert 0.6 < ratio < 1.2
+    assert 0.4 < ratio < 1.2
     with Client(cluster, set_as_default=False) as client:
-        for number in range(5):
+        # Of a few, none is held back on the scheduler, where leases that wait count as work.
+        for number in range(4):
             before = sessions.reach({})
             assert client.submit(len, [number]).result() == 1
             after = sessions.reach({})
