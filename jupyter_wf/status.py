@@ -26,6 +26,7 @@ from jupyter_wf.records import Stored
 
 LOG_LINES = 2000
 NOTHING: Mapping[str, Stored] = Map()
+NONE: Map[str, int] = Map()
 SAMPLES = 600
 #: How many tasks that were added by running ones, and have ended, are remembered.
 KEEP = 10_000
@@ -50,6 +51,8 @@ class TaskStatus:
         computation it belongs.
     added, ended : int
         How many tasks were added in its computation, and how many of them have ended.
+    kinds : Map
+        Of those added, the function's name → how many there are.
     """
 
     state: str = "waiting"
@@ -69,6 +72,7 @@ class TaskStatus:
     root: str = ""
     added: int = 0
     ended: int = 0
+    kinds: Map[str, int] = NONE
     _log: deque[tuple[str, str]] | None = None
 
     @property
@@ -181,8 +185,11 @@ class Status:
 
     def _spawned(self, event: TasksSpawned) -> None:
         root = self._task(event.parent).root or event.parent
-        self._task(root).added += len(event.tasks)
+        top = self._task(root)
+        top.added += len(event.tasks)
         for key, name in event.tasks:
+            kind = name.rpartition("-")[0] or name
+            top.kinds = top.kinds.set(kind, top.kinds.get(kind, 0) + 1)
             task = self._task(key)
             task.name, task.root = name, root
 

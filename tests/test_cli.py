@@ -220,6 +220,11 @@ def test_tags_that_runners_agree_on(command: Command, tmp_path: Path) -> None:
     assert command("run", "tags.ipynb")[0] == 0
 
 
+def test_figures_need_no_screen(command: Command, tmp_path: Path) -> None:
+    name = notebook(tmp_path, {"inline": "%matplotlib inline\nimport matplotlib.pyplot as plt"})
+    assert command("run", name)[0] == 0
+
+
 def test_plan_and_graph_compute_nothing(command: Command, tmp_path: Path) -> None:
     touch = f"%%task load\nopen({str(tmp_path / 'ran')!r}, 'w').close()\nX = [n, scale, shift]"
     name = notebook(tmp_path, CELLS | {"load": touch})

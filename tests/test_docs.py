@@ -26,6 +26,7 @@ import json, sys
 from IPython.core.interactiveshell import InteractiveShell
 import jupyter_wf
 shell = InteractiveShell.instance()
+shell.push({"wf": jupyter_wf})
 for cell in json.load(sys.stdin):
     shell.run_cell(cell).raise_error()
 jupyter_wf.current().close()
@@ -97,6 +98,15 @@ def test_the_first_workflow_of_the_readme_runs(tmp_path: Path) -> None:
     found = re.search(r"accuracy (\d\.\d+)", printed)
     assert found
     assert 0.85 < float(found.group(1)) < 1
+    assert "fib(90) is 2880067194370816120\n" in printed
+
+
+@pytest.mark.slow
+def test_the_example_of_tasks_that_add_tasks_runs(tmp_path: Path) -> None:
+    (script,) = blocks(ROOT / "docs" / "dynamic-graphs.md", "python")
+    path = tmp_path / "add.py"
+    path.write_text(script, "utf-8")
+    assert run([str(path)], tmp_path) == "10\n"
 
 
 @pytest.mark.slow

@@ -113,13 +113,14 @@ def test_a_worker_that_left_is_gone() -> None:
 def test_added_tasks_count_at_the_top_and_only_the_newest_are_kept() -> None:
     status = Status(keep=2)
     status.fold([TaskChanged(1.0, "top", "running", "w", 1)])
-    status.fold([TasksSpawned(2.0, "top", (("a", "A"), ("b", "B")))])
+    status.fold([TasksSpawned(2.0, "top", (("a", "f-1"), ("b", "f-2")))])
     status.fold([TasksSpawned(3.0, "a", (("c", "C"),))])
     top = status.tasks["top"]
     assert (top.added, top.ended) == (3, 0)
+    assert dict(top.kinds) == {"f": 2, "C": 1}
     assert [(status.tasks[key].name, status.tasks[key].root) for key in "abc"] == [
-        ("A", "top"),
-        ("B", "top"),
+        ("f-1", "top"),
+        ("f-2", "top"),
         ("C", "top"),
     ]
     status.fold([TaskChanged(4.0, key, "stored") for key in "abc"])

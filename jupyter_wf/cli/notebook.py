@@ -50,6 +50,8 @@ def execute(session: Session) -> Ended:
     config = Config()
     config.HistoryManager.enabled = False
     shell = InteractiveShell.instance(config=config, colors="nocolor")
+    # `%matplotlib inline` asks for an event loop, too, and there is none.
+    shell.enable_gui = lambda *_: None
     try:
         extension = Extension.of(shell)
         extension.load()

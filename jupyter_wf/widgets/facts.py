@@ -58,8 +58,11 @@ def facts(flow: Workflow, name: str) -> dict[str, Any]:
         done, total, note = status.progress
         found["progress"] = {"done": done, "total": total, "note": _short(note)}
     elif status.added and state in BUSY:
-        note = "tasks that it has added"
-        found["progress"] = {"done": status.ended, "total": status.added, "note": note}
+        # Of what they add in their turn nobody knows yet, so that there is no total.
+        note = f"{status.ended} of {status.added} added tasks have ended"
+        found["progress"] = {"done": 0, "total": 0, "note": note}
+    if status.added:
+        found["added"] = _short(family(status), 200)
     if status.failure is not None:
         found["error"] = {
             "type": status.failure.type,
@@ -68,6 +71,20 @@ def facts(flow: Workflow, name: str) -> dict[str, Any]:
             "lines": list(status.failure.lines),
         }
     return found
+
+
+def family(status: TaskStatus) -> str:
+    """Say which tasks were added on behalf of one, the most frequent first.
+
+    Examples
+    --------
+    >>> from jupyter_wf.status import NONE, TaskStatus
+    >>> family(TaskStatus(added=12, kinds=NONE.update(plus=4, fib=8)))
+    '12 tasks added: 8 fib, 4 plus'
+    """
+    kinds = sorted(status.kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+    noun = "task" if status.added == 1 else "tasks"
+    return f"{status.added} {noun} added: " + ", ".join(f"{n} {name}" for name, n in kinds)
 
 
 def settled(found: dict[str, Any]) -> bool:

@@ -94,6 +94,11 @@ class Feed:
 
     def _hear(self, events: tuple[Event, ...]) -> None:
         touched = {getattr(event, "task", None) for event in events}
+        flow = self.flow()
+        if flow is not None:
+            # What happens to a task that another has added is news of that one, too.
+            known = (flow.status.tasks.get(key or "") for key in touched)
+            touched |= {status.root for status in known if status is not None}
         moved = any(isinstance(event, GraphChanged) for event in events)
         with self._news:
             self._moved |= moved

@@ -19,6 +19,7 @@ from jupyter_wf.events import (
     TaskFailed,
     TaskLog,
     TaskProgress,
+    TasksSpawned,
 )
 from jupyter_wf.graph import Code, Task
 from jupyter_wf.records import Stored
@@ -102,6 +103,13 @@ class Story:
     def failed(self, name: str, message: str) -> None:
         failure = Failure("ValueError", message, f"Traceback …\n{message}", (3,))
         self.engine.tell(TaskFailed(time.time(), self.key(name), "w1", 1, failure))
+
+    def added(self, name: str, *children: str) -> None:
+        named = tuple((f"key of {child}", child) for child in children)
+        self.engine.tell(TasksSpawned(time.time(), self.key(name), named))
+
+    def ended(self, child: str) -> None:
+        self.engine.tell(TaskChanged(time.time(), f"key of {child}", "stored", "w1", 1))
 
     def log(self, name: str, text: str, stream: str = "stdout") -> None:
         self.engine.tell(TaskLog(time.time(), self.key(name), stream, text))

@@ -42,6 +42,21 @@ def test_a_card_follows_its_task(story, card):
     validate("facts", stored)
 
 
+def test_a_card_counts_the_tasks_that_were_added(story, card):
+    story.state("load", "waiting")
+    story.added("load", "fib-1", "fib-2", "plus-1")
+    eventually(card, "facts", lambda f: "progress" in f)
+    story.ended("fib-1")
+    said = "1 of 3 added tasks have ended"
+    found = eventually(card, "facts", lambda f: f["progress"]["note"] == said)
+    assert found["added"] == "3 tasks added: 2 fib, 1 plus"
+    validate("facts", found)
+    story.computed("load", X=(np.arange(250.0), X))
+    stored = eventually(card, "facts", lambda f: f["state"] == "stored")
+    assert "progress" not in stored
+    assert stored["added"] == found["added"]
+
+
 def test_a_failure_is_shown_with_its_lines(story, card):
     story.failed("load", BAD)
     found = eventually(card, "facts", lambda f: f["state"] == "error")

@@ -76,6 +76,15 @@ def test_the_graph_grows(story, host):
     sent.wait(lambda m: any(e.get("attr") == "svg" and "plot" in e["new"] for e in patches(m)))
 
 
+def test_added_tasks_are_counted_at_who_added_them(story, host):
+    sent = Sent(host)
+    host._heard(host, {"type": "open", "view": "v1"}, [])
+    story.added("load", "fib-1", "fib-2")
+    story.ended("fib-2")
+    words = "2 tasks added: 2 fib"
+    sent.wait(lambda m: any(e.get("attr") == "added" and words in str(e) for e in patches(m)))
+
+
 def test_workers_are_drawn_and_removed(story, overview, host):
     sent = Sent(host)
     host._heard(host, {"type": "open", "view": "v1"}, [])

@@ -293,6 +293,7 @@ function render({ model, el }, log) {
       node("div", "jp-wf-row", ...inputs, inputs.length && outputs.length ? arrow : null, ...outputs),
     );
     if (now.progress) body.append(progressBar(now.progress));
+    if (now.added) body.append(node("div", "jp-wf-soft", now.added));
     if (now.why && !now.error) body.append(node("div", "jp-wf-soft", now.why));
     if (now.notice) body.append(node("div", "jp-wf-error", now.notice));
     if (now.error) body.append(traceback(now.error));

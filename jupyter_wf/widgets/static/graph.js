@@ -32,6 +32,27 @@ function megabytes(bytes) {
   return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.round(bytes / 1e6)} MB`;
 }
 
+// A label at the upper right corner of a task, which counts what was added on its behalf.
+function badge(group, text) {
+  let label = group.querySelector(".wf-badge");
+  if (!label) {
+    label = document.createElementNS(SVG, "g");
+    label.setAttribute("class", "wf-badge");
+    for (const tag of ["rect", "text"]) label.append(document.createElementNS(SVG, tag));
+    group.append(label);
+  }
+  const [box, words] = label.children;
+  if (words.textContent === text) return;
+  words.textContent = text;
+  const wide = 12 + 6.2 * text.length;
+  const right = Number(group.querySelector(".wf-box").getAttribute("width")) + 6;
+  for (const [name, value] of Object.entries({ x: right - wide, y: -9, width: wide, height: 17, rx: 8.5 })) {
+    box.setAttribute(name, value);
+  }
+  words.setAttribute("x", right - wide / 2);
+  words.setAttribute("y", 3.5);
+}
+
 // Moves the window through which the drawing is seen.
 function camera(stage, onMove) {
   let drawing = null;
@@ -191,11 +212,16 @@ export function render({ model, el }) {
     for (const [name, state] of Object.entries(model.states)) {
       found.set(state, (found.get(state) ?? 0) + 1);
       const group = tasks.get(name);
-      if (!group || group.dataset.state === state) continue;
+      if (!group) continue;
+      const [ended, added, words] = model.added[name] ?? [0, 0, ""];
+      const over = !["waiting", "ready", "running"].includes(state);
+      if (added) badge(group, over ? `+ ${added}` : `${ended} of ${added}`);
+      else group.querySelector(".wf-badge")?.remove();
+      group.querySelector("title").textContent = [`${name}: ${state}`, words].filter(Boolean).join("\n");
+      if (group.dataset.state === state) continue;
       group.dataset.state = state;
       group.querySelector(".wf-icon").setAttribute("d", ICONS[state] ?? ICONS.new);
       group.querySelector(".wf-word").textContent = state;
-      group.querySelector("title").textContent = `${name}: ${state}`;
     }
     const chips = Object.keys(ICONS).filter((state) => found.has(state)).map((state) => {
       const chip = node("span", "wf-count", icon(state), `${found.get(state)} ${state}`);
@@ -238,6 +264,7 @@ export function render({ model, el }) {
   model.on("svg", () => { draw(); colour(); });
   model.on("note", draw);
   model.on("states", colour);
+  model.on("added", colour);
   model.on("times", tick);
   model.on("workers", list);
   const ticking = setInterval(tick, 200);

@@ -11,6 +11,7 @@ from weakref import WeakMethod, ref
 import panel as pn
 
 from jupyter_wf.formats.svg import caption, summary, to_svg
+from jupyter_wf.widgets.facts import family
 from jupyter_wf.widgets.feed import Feed
 from jupyter_wf.widgets.outlets import Outlet
 from jupyter_wf.widgets.views.charts import WorkerCharts
@@ -64,6 +65,7 @@ class Overview(pn.viewable.Viewer):
         states = self._states(list(graph.tasks))
         changes: dict[str, Any] = {
             "states": states,
+            "added": self._added(list(graph.tasks)),
             "times": self._times(list(graph.tasks)),
             "workers": self._workers(),
         }
@@ -101,6 +103,14 @@ class Overview(pn.viewable.Viewer):
                     self._resting[name] = self._flow.state_of(name)
                 found[name] = self._resting[name]
         return found
+
+    def _added(self, names: list[str]) -> dict[str, list[int | str]]:
+        statuses = ((name, self._flow.status_of(name)) for name in names)
+        return {
+            name: [status.ended, status.added, family(status)]
+            for name, status in statuses
+            if status is not None and status.added
+        }
 
     def _times(self, names: list[str]) -> list[float]:
         started, ended, busy = [], [0.0], False

@@ -20,6 +20,7 @@ class GraphPane(JSComponent):
 
     svg = param.String(default="", doc="The drawing, by `formats.svg.to_svg`.")
     states = param.Dict(default={}, doc="Name of each task → the state to show.")
+    added = param.Dict(default={}, doc="Name of a task → [ended, added, words] of those it added.")
     times = param.List(default=[0.0, 0.0], doc="When the first task started, the last one ended.")
     workers = param.List(default=[], doc="Of each worker: name, colour, cpu, memory, state.")
     note = param.String(default="", doc="What to say where nothing is drawn.")
