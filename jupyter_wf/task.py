@@ -23,6 +23,8 @@ from jupyter_wf.workflow import current
 RESULT = "result"
 #: Bytes from which an array that a running task passes on is data of its own, and not copied.
 LARGE = 64_000
+#: What is found anew in each process.
+CACHED = frozenset({"_signature", "_counts"})
 #: Types of arguments whose representation is their identity.
 PLAIN = frozenset({int, float, str, bool, type(None), Slot})
 
@@ -51,7 +53,7 @@ class TaskFunction:
 
     def __getstate__(self) -> dict[str, Any]:
         assert self._code is not None  # the lock is found here: a worker may know no index
-        return {name: value for name, value in vars(self).items() if name != "_signature"}
+        return {name: value for name, value in vars(self).items() if name not in CACHED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # In this order pickle can rebuild functions that invoke each other, or themselves.
@@ -60,6 +62,14 @@ class TaskFunction:
     @functools.cached_property
     def _signature(self) -> inspect.Signature:
         return inspect.signature(self._function)
+
+    @functools.cached_property
+    def _counts(self) -> range:
+        """How many positional arguments alone are right; nothing if more is to be looked at."""
+        parameters = self._signature.parameters.values()
+        if any(one.kind is not one.POSITIONAL_OR_KEYWORD for one in parameters):
+            return range(0)
+        return range(sum(one.default is one.empty for one in parameters), len(parameters) + 1)
 
     @property
     def code(self) -> Code:
@@ -97,10 +107,11 @@ class TaskFunction:
         DataHandle, or a tuple of them if the task has several outputs.
         """
         context = running.get(None)
-        try:
-            self._signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise CaptureError(f"{self.name}.invoke(): {error}.") from None
+        if kwargs or len(args) not in self._counts:
+            try:
+                self._signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise CaptureError(f"{self.name}.invoke(): {error}.") from None
         if context is None:
             if delegate:
                 raise WorkflowError(

@@ -106,9 +106,11 @@ class Values:
             if data.content is None:
                 raise WorkflowError(f"Nothing makes {name!r} any more.")
             return self._flow.store.get(data.content)
-        self.wait_for(name, None)
         status = self._flow.status_of(data.producer)
-        assert status is not None
+        if status is None or not status.settled:
+            self.wait_for(name, None)
+            status = self._flow.status_of(data.producer)
+            assert status is not None
         if status.failure is not None:
             raise TaskError(data.producer, _message(status), status.failure.traceback)
         if status.state == "cancelled":

@@ -375,7 +375,8 @@ class LeasePlugin(WorkerPlugin):
         return pack(encoded_out(value))
 
     def _value(self, session: str, content: str) -> Encoded | None:
-        return Memory(self.worker.data, session).get(content)
+        found = self.sessions.get(session)
+        return None if found is None else found.bench.memory.get(content)
 
     async def tally(self, session: str) -> dict[str, int]:
         """Count, by name, the bodies that were run here for a session."""

@@ -18,6 +18,8 @@ from jupyter_wf.engine.signals import HandOver
 from jupyter_wf.graph import Code
 from jupyter_wf.resources import Offer
 
+#: Seconds between two signs of life.
+BEAT = 1.0
 #: Seconds for which orders may wait for each other, in a burst.
 GATHER = 1e-3
 BURST = 8
@@ -71,7 +73,9 @@ class Link:
         with self._lock:
             first = not self._items
             self._items.extend(items)
-        if first:
+        if first and _runs_here(self._loop):
+            self._some.set()
+        elif first:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._some.set)
 
@@ -95,7 +99,9 @@ class Link:
             self._comm = comm = await connect(self.address, **connection)
         except OSError as error:
             return f"it can't be reached ({error})"
-        sender = asyncio.create_task(self._send(comm))
+        # To find out whether a message were better packed by a thread takes longer than to pack it.
+        comm.allow_offload = False
+        tasks = asyncio.create_task(self._send(comm)), asyncio.create_task(self._beat())
         try:
             opening = {"op": "wf_open", "session": session, "store": store, "reply": False}
             await comm.write(opening)
@@ -106,7 +112,8 @@ class Link:
         except (CommClosedError, OSError):
             return self._why
         finally:
-            sender.cancel()
+            for task in tasks:
+                task.cancel()
             comm.abort()
 
     def abort(self, why: str) -> None:
@@ -125,20 +132,32 @@ class Link:
                     await self._comm.write(pack(items))
                 await self._comm.close()
 
+    async def _beat(self) -> None:
+        """Tell leases, by words that may be empty, that their owner is still there."""
+        while True:
+            await asyncio.sleep(BEAT)
+            self.send(("here",))
+
     async def _send(self, comm: Any) -> None:
         last, alone = 0.0, 0
         while True:
-            # Words from the owner, even empty ones, tell a lease that it is still wanted.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._some.wait(), 1.0)
+            await self._some.wait()
             self._some.clear()
             with self._lock:
                 items, self._items = self._items, []
             with contextlib.suppress(OSError):
-                await comm.write(pack(items or [("here",)]))
+                await comm.write(pack(items))
             # In a burst (several orders at once, or one by one without an answer in between), each
             # wake-up costs whoever submits a turn of the interpreter's lock.
-            alone = alone + 1 if items and self.last < last else 0
+            alone = alone + 1 if self.last < last else 0
             last = time.monotonic()
             if len(items) > BURST or alone > BURST:
                 await asyncio.sleep(GATHER)
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is the loop's thread, in which nobody needs to wake it up."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

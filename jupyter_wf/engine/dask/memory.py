@@ -16,29 +16,41 @@ from jupyter_wf.engine.signals import Source
 from jupyter_wf.errors import MissingValueError, StoreError
 from jupyter_wf.records import Item
 
+#: Bytes up to which a value is not worth spilling: to have Dask do it costs more memory than that.
+TINY = 500
+
 
 class Memory(MutableMapping[str, Encoded]):
-    """A view of ``worker.data`` on one session's values, by content id."""
+    """One session's values, by content id: in ``worker.data``, tiny ones beside it."""
 
     def __init__(self, data: MutableMapping[str, Any], session: str) -> None:
         self._data = data
         self._prefix = f"wf-{session}-"
+        self._tiny: dict[str, Encoded] = {}
 
     def __getitem__(self, content: str) -> Encoded:
+        tiny = self._tiny.get(content)
+        if tiny is not None:
+            return tiny
         found: Encoded = self._data[self._prefix + content]
         return found
 
     def __contains__(self, content: object) -> bool:
         # Without this, to ask would bring back what was spilled.
-        return f"{self._prefix}{content}" in self._data
+        return content in self._tiny or f"{self._prefix}{content}" in self._data
 
     def __setitem__(self, content: str, value: Encoded) -> None:
-        self._data[self._prefix + content] = value
+        if value.nbytes <= TINY:
+            self._tiny[content] = value
+        else:
+            self._data[self._prefix + content] = value
 
     def __delitem__(self, content: str) -> None:
-        del self._data[self._prefix + content]
+        if self._tiny.pop(content, None) is None:
+            del self._data[self._prefix + content]
 
     def __iter__(self) -> Iterator[str]:
+        yield from [*self._tiny]
         for key in [*self._data]:
             if isinstance(key, str) and key.startswith(self._prefix):
                 yield key[len(self._prefix) :]

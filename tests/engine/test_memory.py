@@ -1,0 +1,26 @@
+"""Values of one session on a worker: all are found, those worth spilling where Dask can do it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jupyter_wf.encodings import encode
+from jupyter_wf.engine.dask.memory import TINY, Memory
+
+
+def test_tiny_values_are_kept_beside_those_that_can_be_spilled() -> None:
+    data: dict[Any, Any] = {"a key of Dask's": 1}
+    mine, other = Memory(data, "mine"), Memory(data, "other")
+    tiny, large = encode(1.5), encode(np.zeros(TINY))
+    for value in (tiny, large):
+        mine[value.id] = value
+        assert mine[value.id] is value
+        assert value.id in mine
+        assert value.id not in other
+    assert set(mine) == {tiny.id, large.id}
+    assert len(data) == 2
+    mine.clear()
+    assert (len(mine), mine.get(tiny.id)) == (0, None)
+    assert [*data] == ["a key of Dask's"]
