@@ -22,10 +22,10 @@ import jupyter_wf as wf
 LEAVES = 60
 
 
-def note(log: str, name: str) -> None:
+def note(log: str) -> None:
     """Write down that a body began: one write, which others can't get between."""
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(file, f"{name} {time.time()}\n".encode())
+    os.write(file, f"{wf.context().name} {time.time()}\n".encode())
     os.close(file)
     time.sleep(0.004)
 
@@ -33,28 +33,28 @@ def note(log: str, name: str) -> None:
 @wf.task
 def source(log: str, round_: int, index: int) -> Any:
     """Return numbers; each fourth time too many to travel with the answer."""
-    note(log, f"source-{index}")
+    note(log)
     return np.arange(20_000 if index % 4 == 0 else 20) + round_ * index
 
 
 @wf.task
 def first(log: str, index: int, values: Any) -> int:
     """Return the first number and the last."""
-    note(log, f"first-{index}")
+    note(log)
     return int(values[0]) + int(values[-1])
 
 
 @wf.task
 def add(log: str, low: int, high: int, left: int, right: int) -> int:
     """Return the sum of two numbers."""
-    note(log, f"add-{low}-{high}")
+    note(log)
     return left + right
 
 
 @wf.task
 def total(log: str, round_: int, low: int, high: int) -> Any:
     """Hand on to tasks that sum up what comes of the numbers `low` to `high`."""
-    note(log, f"total-{low}-{high}")
+    note(log)
     if high - low == 1:
         return first.invoke(log, low, source.invoke(log, round_, low), delegate=True)
     middle = (low + high) // 2
