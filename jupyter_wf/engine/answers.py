@@ -16,6 +16,7 @@ from jupyter_wf.engine.starving import more_memory, out_of
 from jupyter_wf.engine.transitions import (
     again,
     done,
+    drop_copy,
     error,
     hold_back,
     losing,
@@ -34,7 +35,7 @@ DEATHS = 3
 def finished(live: Live, news: Finished) -> None:
     """Accept what an attempt computed: dependents may start, and the store is being written."""
     lease = live.leases.get(news.nonce)
-    node = _answered(live, news.nonce, news.serial)
+    node = _answered(live, news.nonce, news.serial, wins=True)
     if lease is not None:
         for content in news.loaded:
             live.values.held(content, lease.machine.name)
@@ -184,17 +185,29 @@ def _written(live: Live, news: Durable | Unstored) -> Node | None:
 # -- whose answer it is, and what it means for the task --------------------------------------------
 
 
-def current(live: Live, serial: int) -> Node | None:
-    """Return the task whose current attempt this is, and end that attempt."""
+def current(live: Live, serial: int, *, wins: bool = False) -> Node | None:
+    """Return the task whose current attempt this is, and end that attempt.
+
+    If there are two, one that `wins` has the other stopped; else the task is left to the other.
+    """
     key = live.serials.pop(serial, None)
     node = live.tasks.get(key) if key is not None else None
-    if node is None or node.serial != serial:
+    if node is None or serial not in {node.serial, node.copy}:
         return None
+    if serial == node.copy:
+        node.serial, node.copy = node.copy, node.serial
+        node.lease, node.spare = node.spare, node.lease
+    if node.copy and not wins:
+        other = live.leases[node.spare]
+        node.serial, node.lease, node.worker = node.copy, node.spare, other.machine.name
+        node.copy, node.spare = 0, ""
+        return None
+    drop_copy(live, node)
     node.serial = 0
     return node
 
 
-def _answered(live: Live, nonce: str, serial: int) -> Node | None:
+def _answered(live: Live, nonce: str, serial: int, *, wins: bool = False) -> Node | None:
     """Free the lease's hands of an attempt; return its task if it may still commit."""
     lease = live.leases.get(nonce)
     if lease is None:
@@ -204,7 +217,7 @@ def _answered(live: Live, nonce: str, serial: int) -> Node | None:
     elif lease.parked.pop(serial, None) is None:
         return None
     live.alarms.pop(serial, None)
-    return current(live, serial)
+    return current(live, serial, wins=wins)
 
 
 def attempt_failed(live: Live, node: Node, failure: Failure, kinds: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from jupyter_wf.engine.nodes import Live
+from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.packing import Lease, assign, assign_next
 from jupyter_wf.engine.serving import demand
 from jupyter_wf.engine.signals import Attempt, Demand, HandOver
@@ -63,6 +63,16 @@ def slots(live: Live, horizon: float) -> int:
     return busy + math.ceil(seconds / horizon * len(live.ready) / len(sample))
 
 
+def attempt_of(live: Live, node: Node, serial: int, lease: Lease) -> Attempt:
+    """Return what a lease is to be handed of a task that has just been bound to it."""
+    data = live.values.data
+    sources = tuple([live.values.source(data[name]) for _, name in node.job.inputs])
+    gpus = tuple([room.device.name for room in lease.grant]) if lease.grant else ()
+    return Attempt(
+        serial, node.number, node.job, node.recipe, sources, node.run, bool(node.root), gpus
+    )
+
+
 def _expect(live: Live, key: str) -> float:
     return live.durations.expect(live.tasks[key].job.code.fingerprint)
 
@@ -103,12 +113,5 @@ def _bind(
     if not lease.hands:
         lease.since = live.now
     lease.take(serial, seconds, need)
-    data = live.values.data
-    sources = tuple([live.values.source(data[name]) for _, name in node.job.inputs])
-    gpus = tuple([room.device.name for room in lease.grant]) if lease.grant else ()
-    batches.setdefault(lease.nonce, []).append(
-        Attempt(
-            serial, node.number, node.job, node.recipe, sources, node.run, bool(node.root), gpus
-        )
-    )
+    batches.setdefault(lease.nonce, []).append(attempt_of(live, node, serial, lease))
     change(live, node, "running", "", lease.machine.name)

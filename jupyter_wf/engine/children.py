@@ -12,7 +12,7 @@ from jupyter_wf.engine.asking import take_on
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.reuse import take_over
 from jupyter_wf.engine.signals import Awaiting, Family, Spawned
-from jupyter_wf.engine.transitions import answer, discard, done, fall, supersede
+from jupyter_wf.engine.transitions import answer, discard, done, drop_copy, fall, supersede
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import FINAL, Failure, TaskCached, TasksSpawned
 
@@ -23,7 +23,9 @@ REMEMBERED = 20_000
 def spawned(live: Live, news: Spawned) -> None:
     """Take in the children of an attempt that has not ended."""
     node = live.tasks.get(live.serials.get(news.serial, ""))
-    if node is not None:
+    if node is not None and news.serial == node.copy:
+        drop_copy(live, node)  # whoever has children goes on alone
+    elif node is not None:
         adopt(live, node, news.serial, news.family)
 
 
@@ -33,6 +35,10 @@ def awaiting(live: Live, news: Awaiting) -> None:
     lease = live.leases.get(news.nonce)
     if node is None or lease is None:
         return
+    if news.serial == node.copy:
+        drop_copy(live, node)
+        return
+    drop_copy(live, node)
     lease.park(news.serial)
     lease.since = live.now
     live.full = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jupyter_wf.engine.answers import attempt_failed, current, died, timeout
+from jupyter_wf.engine.copies import copy_stragglers, next_look
 from jupyter_wf.engine.growth import note
 from jupyter_wf.engine.machines import Machine, Room
 from jupyter_wf.engine.nodes import Live, Node
@@ -186,6 +187,7 @@ def tick(live: Live, _: Tick) -> None:
         _watch_limit(live, lease, head, lease.since)
         if idle and len(lease.hands) > 1 and live.now >= lease.since + PATIENCE:
             live.instructions.append(Recall(lease.machine.name, lease.nonce))
+    copy_stragglers(live)
 
 
 def _watch_limit(live: Live, lease: Lease, serial: int, since: float) -> None:
@@ -201,6 +203,7 @@ def deadline(live: Live) -> float | None:
     """Return when a `Tick` is due, if ever."""
     times = [*live.paused.values(), *(at for at, _ in live.alarms.values())]
     times += [due for due, _, _ in live.growing.values()]
+    times += next_look(live)
     for lease in live.leases.values():
         head = next(iter(lease.hands), None)
         first = {} if head is None else {head: lease.since}

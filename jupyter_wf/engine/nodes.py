@@ -54,6 +54,8 @@ class Node:
     worker: str = ""
     outputs: tuple[Stored, ...] = ()
     overdue: bool = False
+    copy: int = 0
+    spare: str = ""
     doomed: bool = False
     root: str = ""
     delegates: tuple[str, ...] = ()
@@ -132,6 +134,8 @@ class Live:
         What to tell listeners; the place of each task's newest change therein.
     instructions : list
         What to do.
+    speculate : float
+        After how many times the usual time a task gets a copy; 0 for never.
     now : float
         Seconds since the epoch.
     order, serial : int
@@ -174,6 +178,7 @@ class Live:
     events: list[Event | None] = field(default_factory=list)
     latest: dict[str, int] = field(default_factory=dict)
     instructions: list[Instruction] = field(default_factory=list)
+    speculate: float = 0.0
     now: float = 0.0
     order: int = 0
     serial: int = 0

@@ -8,6 +8,7 @@ What tasks need and workers have is counted in ``machines``; whose turn it is sa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,8 @@ PER_BYTE = 1e-9
 #: Bytes of inputs from which they had better come while something else runs.
 LARGE = 1_000_000
 NEW = 0.3
+#: Executions of a code from which one can tell what is usual.
+FEW = 3
 UNKNOWN = float("inf")
 
 
@@ -44,15 +47,27 @@ class Durations:
 
     def __init__(self) -> None:
         self._means: dict[str, float] = {}
+        self._spreads: dict[str, float] = {}
+        self._counts: Counter[str] = Counter()
 
     def expect(self, fingerprint: str) -> float:
         """Return expected seconds, infinite if this code has never run."""
         return self._means.get(fingerprint, UNKNOWN)
 
+    def most(self, fingerprint: str) -> float | None:
+        """Return the seconds that a body hardly ever takes longer, None if few were seen."""
+        if self._counts[fingerprint] < FEW:
+            return None
+        return self._means[fingerprint] + 2 * self._spreads[fingerprint]
+
     def learn(self, fingerprint: str, seconds: float) -> None:
         """Take note of one measured duration."""
         old = self._means.get(fingerprint)
         seconds = max(seconds, LEAST)
+        self._counts[fingerprint] += 1
+        away = abs(seconds - old) if old is not None else 0.0
+        spread = self._spreads.get(fingerprint, 0.0)
+        self._spreads[fingerprint] = spread + NEW * (away - spread)
         self._means[fingerprint] = seconds if old is None else old + NEW * (seconds - old)
 
 

@@ -60,10 +60,13 @@ class LiveEngine(Engine):
     ----------
     keep : int
         Bytes of durable values nobody reads now which may stay in the workers' memory.
+    speculate : float
+        After how many times the usual time a task gets a copy elsewhere; 0 for never.
     """
 
-    def __init__(self, keep: int = KEEP) -> None:
+    def __init__(self, keep: int = KEEP, speculate: float = 0.0) -> None:
         self._keep = keep
+        self._speculate = speculate
         self._store: Store | None = None
         self._graph: LiveGraph | None = None
         self._writer: Writer | None = None
@@ -130,6 +133,7 @@ class LiveEngine(Engine):
             shared=self._commits(store),
             keep=self._keep,
             pooled=any(worker.partition for worker in self._planned()),
+            speculate=self._speculate,
         )
         self._writer = Writer(store, self._wrote)
 

@@ -90,6 +90,8 @@ class LiveGraph:
         Bytes of durable values nobody reads now which may stay in the workers' memory.
     pooled : bool
         Whether workers are to come that declare partitions; else that shows when they do.
+    speculate : float
+        After how many times the usual time a task gets a copy elsewhere; 0 for never.
     """
 
     def __init__(
@@ -100,8 +102,11 @@ class LiveGraph:
         shared: bool = True,
         keep: int = KEEP,
         pooled: bool = False,
+        speculate: float = 0.0,
     ) -> None:
-        self.live = live = Live(find, lookup, shared, Values(keep), pooled=pooled)
+        self.live = live = Live(
+            find, lookup, shared, Values(keep), pooled=pooled, speculate=speculate
+        )
         self.tasks, self.values = live.tasks, live.values
         self.machines, self.leases = live.machines, live.leases
 
@@ -155,11 +160,12 @@ class LiveGraph:
         _check_children(live)
         in_hand = {s for lease in live.leases.values() for s in (*lease.hands, *lease.parked)}
         for serial, key in live.serials.items():
-            assert live.tasks[key].serial == serial
+            assert serial in {live.tasks[key].serial, live.tasks[key].copy}
             assert serial in in_hand
         for key, node in live.tasks.items():
             assert node.job.key == key
             assert (node.state == "ready") == (key in live.ready), node
+            assert node.serial or not node.copy, node
             assert bool(node.serial) == (node.state == "running" and not node.accepted), node
             if node.state == "waiting":
                 assert node.missing or node.delegates or key in live.paused, node

@@ -317,8 +317,21 @@ def doom_readers(
         settle_reads(live, other)
 
 
+def drop_copy(live: Live, node: Node) -> None:
+    """Stop the second attempt at a task, if there is one."""
+    serial, node.copy = node.copy, 0
+    if serial:
+        live.serials.pop(serial, None)
+        part(live, serial)
+        lease = live.leases.get(node.spare)
+        if lease is not None and serial in lease.hands:
+            interrupt(live, lease, serial)
+    node.spare = ""
+
+
 def _stop(live: Live, node: Node, state: State, why: str) -> None:
     live.ready.discard(node.job.key)
+    drop_copy(live, node)
     serial, node.serial = node.serial, 0
     if serial:
         live.serials.pop(serial, None)

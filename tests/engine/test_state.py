@@ -180,6 +180,64 @@ def test_a_failure_is_retried_and_then_cancels_what_needs_it() -> None:
     assert script.states() == {"t0": "running", "t1": "waiting", "t2": "waiting"}
 
 
+def straggling(*more: Job) -> tuple[Script, Job]:
+    """Return a script in which a task runs far longer than three of the same code did."""
+    script = Script(LiveGraph(lambda recipe: None, speculate=3.0))
+    jobs = [cell("y = 1", name=f"n{i}", outputs=["y"], cache=False) for i in range(4)]
+    script(LeaseJoined("l1", "w1"))
+    for job in jobs[:3]:
+        script(Submit((job,), {}))
+        serial = script.serial(job)
+        script(Finished("l1", serial, (Stored("c", "json", 1),), 0.5), Durable(serial))
+    script(Submit((jobs[3], *more), {}), LeaseJoined("l2", "w2"))
+    script(Tick(), after=1.0)
+    assert len(script.of(HandOver)) == 4 + len(more)
+    script(Tick(), after=1.0)
+    return script, jobs[3]
+
+
+@pytest.mark.parametrize("first", ["copy", "original"])
+def test_a_straggler_gets_a_copy_and_the_first_answer_counts(first: str) -> None:
+    script, job = straggling()
+    node = script.graph.tasks[job.key]
+    assert "a copy runs on w2" in node.why
+    one, two = ("l1", node.serial), ("l2", node.copy)
+    winner, loser = (two, one) if first == "copy" else (one, two)
+    script(Finished(*winner, (Stored("c", "json", 1),), 2.0))
+    assert script.of(Interrupt)[-1].serial == loser[1]
+    assert (node.accepted, node.copy) == (winner[1], 0)
+    script(Finished(*loser, (Stored("late", "json", 1),), 2.0), Durable(loser[1]))
+    assert script.graph.values.data[out(job)].content == "c"
+    assert script.states()["n3"] == "running"
+    script(Durable(winner[1]))
+    assert script.states()["n3"] == "stored"
+
+
+@pytest.mark.parametrize("lost", ["w1", "w2"])
+def test_a_task_is_left_to_the_attempt_that_is_left(lost: str) -> None:
+    script, job = straggling()
+    node = script.graph.tasks[job.key]
+    serials = {"w1": node.serial, "w2": node.copy}
+    script(WorkerLost(lost, "died"))
+    (left,) = serials.keys() - {lost}
+    assert (node.state, node.serial, node.worker) == ("running", serials[left], left)
+    script(Failed(node.lease, node.serial, OOPS))
+    assert script.states()["n3"] == "error"
+
+
+def test_a_cancelled_straggler_is_stopped_with_its_copy() -> None:
+    script, job = straggling()
+    node = script.graph.tasks[job.key]
+    serials = {node.serial, node.copy}
+    script(Cancel((job.key,)))
+    assert {order.serial for order in script.of(Interrupt)} == serials
+
+
+def test_what_is_ready_goes_before_copies() -> None:
+    script, job = straggling(cell("z = 1", name="z", outputs=["z"]))
+    assert not script.graph.tasks[job.key].copy
+
+
 def test_what_a_task_waits_for_is_named() -> None:
     script, jobs = Script(), [*chain(2, retries=1), cell("z = 1", name="z", outputs=["z"])]
 
@@ -511,9 +569,9 @@ OFFERS = {
 @given(jobs=graphs(), data=st.data(), shared=st.booleans(), keep=st.sampled_from([0, 100]))
 def test_any_script_keeps_every_promise_and_ends(jobs, data, shared, keep) -> None:
     held: dict[str, Record] = {}
-    script = Script(
-        LiveGraph(held.get if shared else lambda recipe: None, shared=shared, keep=keep)
-    )
+    find = held.get if shared else lambda recipe: None
+    speculate = data.draw(st.sampled_from([0.0, 2.0]))
+    script = Script(LiveGraph(find, shared=shared, keep=keep, speculate=speculate))
     answered: list[tuple[str, int]] = []
     born = 0
 

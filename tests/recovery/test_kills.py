@@ -29,7 +29,7 @@ from jupyter_wf import open_store
 
 KILLS = int(os.environ.get("WF_KILLS", "5"))
 #: Seconds after which whatever goes on hangs.
-PATIENCE = 25.0
+PATIENCE = 60.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 * max(KILLS, 5))]
 

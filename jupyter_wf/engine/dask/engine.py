@@ -58,6 +58,8 @@ LOOK = 1.0
 OFFERED = 1.0
 #: Seconds without a scheduler after which it is held to be lost.
 LOST = 3.0
+#: Seconds for which one whose stream is open may take to answer.
+SLOW = 30.0
 #: Seconds without a word after which a worker is suspected, and its nanny is asked.
 SILENT = 3.0
 IDLE = 10.0
@@ -96,6 +98,10 @@ class DaskEngine(LiveEngine):
         Seconds without a word after which a worker is handed nothing more, and its nanny is asked.
         One that is stopped, or whose nanny does not answer within as long again, is given up: what
         it had is done elsewhere, and what it says later is not heard.
+    speculate : float
+        After how many times the usual time of its code a task gets a copy on another worker that
+        has nothing to do; the first answer counts. 0 for never: a body's effects outside its
+        outputs would happen twice.
     """
 
     def __init__(
@@ -108,9 +114,10 @@ class DaskEngine(LiveEngine):
         idle: float | None = IDLE,
         partitions: Mapping[str, Words] | None = None,
         silent: float = SILENT,
+        speculate: float = 0.0,
         keep: int = KEEP,
     ) -> None:
-        super().__init__(keep)
+        super().__init__(keep, speculate)
         self._target = target
         self._workers = workers
         self._partitions = partitions or {}
@@ -251,7 +258,9 @@ class DaskEngine(LiveEngine):
                     slots.settle()
             else:
                 lost = lost or asked
-                if time.monotonic() - lost > LOST or self._client.status == "closed":
+                # A client sees at once that a scheduler has ended; one that is only slow is busy.
+                patience = SLOW if self._client.status == "running" else LOST
+                if time.monotonic() - lost > patience or self._client.status == "closed":
                     where = getattr(self._client.scheduler, "address", "")
                     self.fail(
                         f"The Dask scheduler {where} does not answer any more. Values that are "
