@@ -18,6 +18,8 @@ from jupyter_wf.records import Item
 
 #: Bytes up to which a value is not worth spilling: to have Dask do it costs more memory than that.
 TINY = 500
+#: Seconds within which a peer must take a connection.
+REACH = 2.0
 
 
 class Memory(MutableMapping[str, Encoded]):
@@ -94,8 +96,13 @@ def find_input(worker: Any, session: str, store: LateStore | None) -> Callable[[
     """Return the function that finds an input which this worker does not hold."""
     connection = worker.security.get_connection_args("worker")
 
+    async def fetch(peer: str, content: str, here: bool) -> Any:
+        # Dask would try for half a minute to reach a worker that has just died.
+        worker.rpc.reuse(peer, await worker.rpc.connect(peer, timeout=REACH))
+        return await worker.rpc(peer).wf_fetch(session=session, content=content, here=here)
+
     def ask(peer: str, content: str, here: bool) -> Any:
-        asked = worker.rpc(peer).wf_fetch(session=session, content=content, here=here)
+        asked = fetch(peer, content, here)
         return asyncio.run_coroutine_threadsafe(asked, worker.loop.asyncio_loop).result()
 
     def find(source: Source) -> Encoded:
