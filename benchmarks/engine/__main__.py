@@ -17,7 +17,7 @@ from benchmarks.engine import (
     throughput,
     utilisation,
 )
-from benchmarks.engine.peers import Peers
+from benchmarks.engine.peers import Peers, home
 from benchmarks.engine.sizes import FULL, QUICK
 from benchmarks.harness import report
 
@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS], help="these parts")
     parser.add_argument("--quick", action="store_true", help="small sizes, for a first look")
     parser.add_argument("--steps", type=int, nargs="+", help="lengths of chains of delegation")
-    parser.add_argument("--peers", type=Path, help="environment of Python with Ray and Parsl")
+    parser.add_argument(
+        "--peers", type=Path, help=f"environment of Python with Ray and Parsl (default: {home()})"
+    )
     parser.add_argument("--alone", action="store_true", help="compare with nobody")
     asked = parser.parse_args()
     sizes = QUICK if asked.quick else FULL
