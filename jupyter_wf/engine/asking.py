@@ -94,11 +94,11 @@ def _add(live: Live, job: Job, order: int, run: str, root: str) -> None:
 
 
 def cancel(live: Live, asked: Cancel) -> None:
-    """Stop tasks, all that need them, and all that they have added."""
+    """Stop tasks, all that need them, and what they have added that nobody else needs."""
     keys = frozenset(asked.tasks)
     children = live.tasks.values() if live.children else ()
     added = [node.job.key for node in children if node.root in keys]
-    for key in (*asked.tasks, *added):
+    for key in asked.tasks:
         node = live.tasks.get(key)
         if node is None:
             continue
@@ -106,6 +106,11 @@ def cancel(live: Live, asked: Cancel) -> None:
             fall(live, node, "cancelled", asked.why)
         else:
             doom_readers(live, node, f"`{node.job.name}` was cancelled")
+    for key in added:
+        node = live.tasks[key]
+        wanted = any(live.values.data[data].wanted for _, data in node.job.outputs)
+        if node.active and not node.guards and not wanted:
+            fall(live, node, "cancelled", asked.why)
 
 
 def forget(live: Live, asked: Forget) -> None:

@@ -317,6 +317,25 @@ def test_cancelling_a_task_cancels_what_it_has_added() -> None:
     assert len(workers.of(Interrupt)) == 1
 
 
+def test_what_another_task_needs_as_well_is_not_cancelled() -> None:
+    second = job("second")
+    workers = started({"root": ("hand on", LEAF), "second": ("hand on", LEAF)}, ROOT, second)
+    workers(LeaseJoined("l2", "w2"))
+    for serial in workers.in_hand():
+        workers.act(serial)
+    workers(Cancel((ROOT.key,)))
+    workers.finish()
+    assert workers.states() == {"root": "cancelled", "second": "stored"}
+
+
+def test_cancelling_takes_away_whole_families() -> None:
+    workers = started({"root": ("hand on", LEAF, OTHER, JOIN), "leaf": ("leave", AFTER)}, ROOT)
+    workers.act(only(workers))
+    workers(Cancel((ROOT.key,)))
+    workers.finish()
+    assert workers.states() == {"root": "cancelled"}
+
+
 def test_a_task_that_hands_on_to_itself_is_refused() -> None:
     workers = started({"root": ("hand on", LEAF), "leaf": ("hand on", ROOT)})
     workers.finish()
