@@ -12,7 +12,7 @@ from jupyter_wf.engine.asking import take_on
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.reuse import take_over
 from jupyter_wf.engine.signals import Awaiting, Family, Spawned
-from jupyter_wf.engine.transitions import answer, discard, done, drop_copy, fall, supersede
+from jupyter_wf.engine.transitions import answer, discard, done, drop_copy, fall, provide, supersede
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import FINAL, Failure, TaskCached, TasksSpawned
 
@@ -69,6 +69,7 @@ def adopt(live: Live, parent: Node, serial: int, family: Family) -> None:
         live.values.held(stored.id, worker)
         if live.tasks.get(datum.producer or "") is None:
             datum.producer = parent.job.key
+        provide(live, datum)
     parent.given = tuple(dict.fromkeys([*parent.given, *(key for key, _ in family.given)]))
     fresh = []
     for job in family.jobs:
