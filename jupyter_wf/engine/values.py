@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from jupyter_wf.engine.signals import Drop, Source
 from jupyter_wf.records import Stored
 
+#: Bytes from which a value that no data is any more is worth keeping: it may be given again.
+WORTH = 10_000
+
 
 @dataclass(slots=True)
 class Datum:
@@ -251,11 +254,12 @@ class Values:
     def _rest(self, content: Content) -> None:
         """Let go of a value if nobody needs it: when the room for idle ones is used, or at once.
 
-        At once if no data is this value any more.
+        At once if no data is this value any more, and it is small.
         """
         if content.id not in self.contents:
             return
-        if not content.data:
+        small = content.about is not None and content.nbytes < WORTH
+        if not content.data and (small or not content.durable or not content.holders):
             self._forget(content)
             return
         if not content.durable or not content.holders or self._needed(content):
