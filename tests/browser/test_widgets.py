@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from .conftest import Open
 from .notebook import wait_until
@@ -88,8 +88,8 @@ def test_cards_and_view(source: Path, open_notebook: Open, page: Page, traffic: 
     page.reload()
     page.locator(".jp-wf-static:visible").first.wait_for()
     notebook.wait_ready()
-    assert page.locator(".jp-wf-static:visible").count() == 2
-    assert page.locator(".jp-RenderedSVG:visible").count() == 1
+    expect(page.locator(".jp-wf-static:visible")).to_have_count(2)
+    expect(page.locator(".jp-RenderedSVG:visible")).to_have_count(1)
     wait_until(
         lambda: page.get_by_text("Error displaying widget").locator("visible=true").count() == 0,
         20,
