@@ -104,7 +104,7 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
     wait_shown(notebook, TASKS, DONE)
     assert executions(notebook) == dict.fromkeys(TASKS, 1)
     took = seconds(notebook)
-    assert len([task for task in TASKS if took[task] > VISIBLE]) >= 3, took
+    assert any(took[task] > VISIBLE for task in TASKS), took
     for task in TASKS:
         passed = ("running", "stored") if took[task] > VISIBLE else ("stored",)
         assert in_order(passed, states.cards()[task]), (task, took, states.cards())
@@ -140,7 +140,7 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
         assert action == ("run" if task in DEPENDENTS else "cached"), text
 
     # The graph says the same, in both themes.
-    assert nodes(notebook) == states_wanted
+    wait_until(lambda: nodes(notebook) == states_wanted, 30, "the graph shows the same states")
     take_pictures(notebook)
 
     # Bring everything up to date: exactly the dependents run, and the live graph shows it.
