@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jupyter_wf.encodings import Encoded, content_id, encode
@@ -53,6 +53,28 @@ def encoded_values(record: Item, values: Mapping[str, Any]) -> dict[str, Encoded
             )
         found[content] = encoded
     return found
+
+
+def unknown(records: Iterable[Record], find: Callable[[str], Record | None]) -> list[Record]:
+    """Leave out records of what is known already: another process, or a lost worker, was first.
+
+    A record with other values than the known one of its key stays: its values were asked for anew,
+    or its task gives others each time.
+
+    Parameters
+    ----------
+    records : iterable of Record
+    find : callable
+        From a key to the record by which it is known.
+    """
+    new: list[Record] = []
+    latest: dict[str, Record] = {}
+    for record in records:
+        known = latest.get(record.key) or find(record.key)
+        if known is None or known.outputs != record.outputs:
+            latest[record.key] = record
+            new.append(record)
+    return new
 
 
 def _called(record: Item, content: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jupyter_wf.encodings import Encoded, encode
 from jupyter_wf.engine.abc import Store
-from jupyter_wf.engine.store.batch import check_id, encoded_values, missing_value
+from jupyter_wf.engine.store.batch import check_id, encoded_values, missing_value, unknown
 from jupyter_wf.engine.store.index import Index, to_row
 from jupyter_wf.errors import MissingValueError
 from jupyter_wf.records import Growth, Item, Record, Stored
@@ -83,7 +83,7 @@ class MemoryStore(Store):
             for item, _ in batch:
                 if isinstance(item, Growth):
                     self._growths[item.key] = item.packed
-            for record in records:
+            for record in unknown(records, self.find):
                 self._growths.pop(record.key, None)
                 self._index.add(to_row(record, self._index.add_parts(record.parts)))
 

@@ -56,6 +56,11 @@ class Root:
         """Where the packs are."""
         return self.path / "packs"
 
+    @property
+    def turn(self) -> Path:
+        """The file whose lock lets one process commit at a time."""
+        return self.path / "turn"
+
     def value(self, content: str) -> Path:
         """Where a large value is."""
         check_id(content)
@@ -137,7 +142,7 @@ class Root:
             version = int(found["version"])
             mine = found["format"] == FORMAT["format"]
         except FileNotFoundError:
-            ours = {_FORMAT_FILE, "journal", "packs", "data", "tmp"}
+            ours = {_FORMAT_FILE, "journal", "packs", "data", "tmp", "turn"}
             mine, version = ours.issuperset(path.name for path in self.path.iterdir()), 1
         except (ValueError, KeyError, TypeError):
             mine, version = False, 1

@@ -243,12 +243,24 @@ class StoreTests:
         assert held.get(content) == "unpickled"
         assert RAN == ["unpickled"]
 
-    def test_two_writers_of_one_key(self, store: Store, reopen: Reopen) -> None:
-        record, values = make_record("fit", {"m": np.arange(300_000.0)})
+    def test_of_equal_records_the_first_stays(self, store: Store, reopen: Reopen) -> None:
+        record, values = make_record("fit", {"m": np.arange(300_000.0)}, time=1.0)
+        late, _ = make_record("fit", {"m": np.arange(300_000.0)}, time=2.0)
         other = reopen(store)
-        store.commit([(record, values)])
-        other.commit([(record, values)])
-        store.refresh()
-        for held in (store, other):
+        store.commit([(record, values), (late, values)])
+        other.commit([(late, values)])
+        store.commit([(late, values)])
+        for held in (store, other, reopen(store)):
+            held.refresh()
+            assert list(held.records()) == [record]
             assert held.find(record.key) == record
             assert same(held.get(record.outputs[0][1].id), np.arange(300_000.0))
+
+    def test_another_result_of_one_key_is_recorded(self, store: Store, reopen: Reopen) -> None:
+        first, values = make_record("draw", {"x": 1}, time=1.0)
+        second, others = make_record("draw", {"x": 2}, time=2.0)
+        store.commit([(first, values)])
+        reopen(store).commit([(second, others)])
+        store.refresh()
+        assert list(store.records()) == [first, second]
+        assert store.find(first.key) == second

@@ -2,6 +2,8 @@
 
 Order is what makes a commit atomic: the bytes of values are durable, then the journal's record of
 them is, and only a journal makes a value visible. Whatever a crash leaves half done is invisible.
+Records are added by one process at a time, which first reads what others added: where two computed
+the same, the first commit stands.
 
 Presence is checked cheaply: a value counts as there if a journal says so and its directory or pack
 was there when first asked after the last `refresh`. So a value may vanish after it was found; `get`
@@ -23,9 +25,10 @@ from jupyter_wf.encodings import Encoded, content_id, encode
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.journal import SUFFIX, FrameFile, JournalReader, pack
 from jupyter_wf.engine.store import packs
-from jupyter_wf.engine.store.batch import check_id, encoded_values, missing_value
+from jupyter_wf.engine.store.batch import check_id, encoded_values, missing_value, unknown
 from jupyter_wf.engine.store.index import Index, Parts, is_row, to_row
 from jupyter_wf.engine.store.root import Root, has_links
+from jupyter_wf.engine.store.turn import Turn
 from jupyter_wf.errors import CorruptValueError, MissingValueError, StoreError
 from jupyter_wf.records import Growth, Item, Record, Stored
 
@@ -46,6 +49,7 @@ class _Writer:
     journal: FrameFile
     pack: FrameFile
     parts: dict[Parts, int]
+    turn: Turn
 
 
 class LocalZarrStore(Store):
@@ -77,6 +81,7 @@ class LocalZarrStore(Store):
         self._spoiled: set[str] = set()
         self._writer: _Writer | None = None
         self._lock = threading.RLock()
+        self._committing = threading.Lock()
         self._count = 0
         self.refresh()
 
@@ -88,10 +93,13 @@ class LocalZarrStore(Store):
             self._root.inside(self._root.journals)
             self._packs.refresh()
             self._seen.clear()
-            for writer, groups in self._reader.refresh():
-                for group in groups:
-                    for item in group if isinstance(group, tuple) else ():
-                        self._learn(writer, item)
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        for writer, groups in self._reader.refresh():
+            for group in groups:
+                for item in group if isinstance(group, tuple) else ():
+                    self._learn(writer, item)
 
     def _learn(self, writer: str, item: Any) -> None:
         match item:
@@ -281,12 +289,18 @@ class LocalZarrStore(Store):
             for content, encoded in large.items():
                 self._write_large(writer, content, encoded)
             small = [(c, e) for c, e in values.items() if c not in large]
-            with self._lock:
+            with self._committing:
                 try:
-                    self._append(writer, large, small, records, growths)
+                    places = writer.pack.append([packs.to_payload(e) for _, e in small])
+                    with writer.turn.taken() as others, self._lock:
+                        if others:
+                            self._catch_up()
+                        new = unknown(records, self.find)
+                        self._append(writer, large, small, places, new, growths)
                 except OSError:
                     # Its files may be in any state: leave them, and begin new ones next time.
-                    self._let_go()
+                    with self._lock:
+                        self._let_go()
                     raise
 
     def _write_large(self, writer: _Writer, content: str, encoded: Encoded) -> None:
@@ -307,14 +321,14 @@ class LocalZarrStore(Store):
         writer: _Writer,
         large: Mapping[str, Encoded],
         small: Sequence[tuple[str, Encoded]],
+        places: Sequence[tuple[int, int]],
         records: Sequence[Record],
         growths: Sequence[Growth],
     ) -> None:
-        where = writer.pack.append([packs.to_payload(encoded) for _, encoded in small])
         items: list[tuple[Any, ...]] = [
             ("v", c, e.kind, e.nbytes, e.summary, None, 0, 0) for c, e in large.items()
         ]
-        for (content, encoded), place in zip(small, where, strict=True):
+        for (content, encoded), place in zip(small, places, strict=True):
             about = (encoded.kind, encoded.nbytes, encoded.summary)
             items.append(("v", content, *about, writer.name, *place))
         for record in records:
@@ -324,6 +338,8 @@ class LocalZarrStore(Store):
                 items.append(("p", record.parts))
             items.append(("r", *to_row(record, number)))
         items += [("g", growth.key, growth.packed) for growth in growths]
+        if not items:
+            return
         writer.journal.append([pack(items)])
         for item in items:
             self._learn(writer.name, item)
@@ -336,7 +352,8 @@ class LocalZarrStore(Store):
                 journal = FrameFile(self._root.journals / f"{name}{SUFFIX}")
                 pack_file = FrameFile(self._root.packs / f"{name}{packs.SUFFIX}")
                 self._reader.skip(name)
-                writer = self._writer = _Writer(name, os.getpid(), journal, pack_file, {})
+                turn = Turn(self._root.turn)
+                writer = self._writer = _Writer(name, os.getpid(), journal, pack_file, {}, turn)
             return writer
 
     def close(self) -> None:
@@ -350,4 +367,5 @@ class LocalZarrStore(Store):
         if writer is not None and writer.pid == os.getpid():
             writer.journal.close()
             writer.pack.close()
+            writer.turn.close()
             shutil.rmtree(self._root.temporary(writer.name, ""), ignore_errors=True)
