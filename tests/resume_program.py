@@ -88,7 +88,9 @@ def main(store: str, round_: int) -> None:
             if not equal(handle.get(), value)
         ]
         flow.run().wait(120)
-        say(names=[h.name for h in handles], ran=dict(flow.engine.executions()), wrong=wrong)
+        states = {task: flow.state_of(task) for task in flow.graph.tasks}
+        bodies = sum(flow.engine.executions().values())
+        say(names=[h.name for h in handles], states=states, bodies=bodies, wrong=wrong)
         started = time.monotonic()
         build(round_, invoke)
         say(started=True)

@@ -159,7 +159,7 @@ class Engine(ABC):
     def executions(self) -> Counter[str]:
         """Count the task bodies that the machines now held have run, as they tell it.
 
-        By the task's name, or if a running task added it by its code's label.
+        By the label of their code: the name of the cell, or of the function.
         """
 
     def offers(self) -> tuple[Worker, ...]:

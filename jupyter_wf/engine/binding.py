@@ -68,9 +68,7 @@ def attempt_of(live: Live, node: Node, serial: int, lease: Lease) -> Attempt:
     data = live.values.data
     sources = tuple([live.values.source(data[name]) for _, name in node.job.inputs])
     gpus = tuple([room.device.name for room in lease.grant]) if lease.grant else ()
-    return Attempt(
-        serial, node.number, node.job, node.recipe, sources, node.run, bool(node.root), gpus
-    )
+    return Attempt(serial, node.number, node.job, node.recipe, sources, node.run, gpus)
 
 
 def _expect(live: Live, key: str) -> float:

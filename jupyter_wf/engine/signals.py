@@ -42,8 +42,6 @@ class Attempt:
         Where the inputs are, in the order of ``job.inputs``.
     run : str
         The run that asked for it.
-    child : bool
-        Whether a running task added the task.
     gpus : tuple of str
         The devices that it was given, as CUDA_VISIBLE_DEVICES names them.
     """
@@ -54,7 +52,6 @@ class Attempt:
     recipe: str
     sources: tuple[Source, ...]
     run: str
-    child: bool = False
     gpus: tuple[str, ...] = ()
 
 

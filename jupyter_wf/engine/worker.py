@@ -181,8 +181,7 @@ class Bench:
 
     def count(self, attempt: Attempt) -> None:
         """Count an execution."""
-        job = attempt.job
-        self.executions[job.code.label if attempt.child else job.name] += 1
+        self.executions[attempt.job.code.label] += 1
 
     def keep(self, encoded: Encoded) -> None:
         """Hold a value, read-only, for whoever reads it."""

@@ -83,7 +83,6 @@ def attempt_out(attempt: Attempt, code: int) -> tuple[Any, ...]:
         attempt.recipe,
         attempt.sources,
         attempt.run,
-        attempt.child,
         attempt.gpus,
         code,
         job.key,
@@ -97,12 +96,12 @@ def attempt_out(attempt: Attempt, code: int) -> tuple[Any, ...]:
 
 def attempt_in(parts: tuple[Any, ...], codes: dict[int, Code]) -> Attempt:
     """Turn such a tuple back into an attempt."""
-    serial, number, recipe, sources, run, child, gpus, code, *rest = parts
+    serial, number, recipe, sources, run, gpus, code, *rest = parts
     key, name, call, inputs, outputs, partition = rest
     requirements = PLAIN if partition is None else Requirements(partition=partition)
     job = Job(key, name, codes[code], Call(*call) if call else None, inputs, outputs, requirements)
     sources = tuple([Source(*source) for source in sources])
-    return Attempt(serial, number, job, recipe, sources, run, child, gpus)
+    return Attempt(serial, number, job, recipe, sources, run, gpus)
 
 
 def encoded_out(value: Encoded) -> tuple[Any, ...]:
