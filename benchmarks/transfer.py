@@ -50,7 +50,7 @@ def main() -> None:
 def _compare(table: Table, name: str, cluster: Any) -> None:
     from distributed import Client
 
-    from jupyter_wf.engine.dask.lease import LeasePlugin
+    from jupyter_wf.engine.dask.plugin import LeasePlugin
 
     with Client(cluster, set_as_default=False) as client:
         client.wait_for_workers(2)

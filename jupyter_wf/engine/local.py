@@ -6,7 +6,6 @@ thread is replaced, and what it returns in the end is ignored.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -35,10 +34,8 @@ from jupyter_wf.engine.signals import (
 from jupyter_wf.engine.state import KEEP
 from jupyter_wf.engine.worker import Bench
 from jupyter_wf.errors import EngineError, StoreError
-from jupyter_wf.events import TaskLog, TaskProgress, WorkerChanged
+from jupyter_wf.events import WorkerChanged
 from jupyter_wf.resources import WHOLE, Offer, Words, Worker, idle, offer_of
-
-logger = logging.getLogger("jupyter_wf.engine")
 
 
 class LocalEngine(LiveEngine):
@@ -93,7 +90,7 @@ class LocalEngine(LiveEngine):
 
     def _open(self, name: str, partition: str | None, offer: Offer) -> None:
         count = offer.cpu // WHOLE
-        bench = Bench(name, self._memory, self._find, self._writer, self._tell, copies=False)
+        bench = Bench(name, self._memory, self._find, self._writer, self.tell, copies=False)
         self._benches.append(bench)
         self.publish(WorkerChanged(time.time(), name, "joined", name, count))
         for _ in range(count):
@@ -105,13 +102,10 @@ class LocalEngine(LiveEngine):
         with self._gate:
             self._hands[nonce] = hands
         Thread(target=hands.work, name=f"jupyter-wf-{bench.name}", daemon=True).start()
-        self.feed(LeaseJoined(nonce, bench.name, partition, offer))
+        self.hear(LeaseJoined(nonce, bench.name, partition, offer))
 
     def _answer(self, answers: list[Any]) -> None:
-        try:
-            self.feed(*[answer for answer, _ in answers])
-        except EngineError:
-            logger.debug("%d answers came after the end.", len(answers))
+        self.hear(*[answer for answer, _ in answers])
 
     def _find(self, source: Source) -> Encoded:
         held = self._held.get(source.content)
@@ -122,15 +116,6 @@ class LocalEngine(LiveEngine):
             return self._store.encoded(source.content)
         except StoreError:
             raise InputLostError(source.content) from None
-
-    def _tell(self, serial: int, stream: str, what: object) -> None:
-        task = self.task_of(serial)
-        if task is None:
-            return
-        if isinstance(what, tuple):
-            self.publish(TaskProgress(time.time(), task, *what))
-        else:
-            self.publish(TaskLog(time.time(), task, stream, str(what)))
 
     def _hand_over(self, order: HandOver) -> None:
         with self._gate:
@@ -149,7 +134,7 @@ class LocalEngine(LiveEngine):
             hands.stop(order.serial)
             return
         hands.end()
-        self.feed(LeaseEnded(order.nonce))
+        self.hear(LeaseEnded(order.nonce))
         bench = next(bench for bench in self._benches if bench.name == order.worker)
         self._lease(bench, *self._offers[order.worker])
 
@@ -164,7 +149,7 @@ class LocalEngine(LiveEngine):
             hands = self._hands.get(order.nonce)
         serials = hands.empty() if hands is not None else ()
         if serials:
-            self.feed(Unrun(order.nonce, serials))
+            self.hear(Unrun(order.nonce, serials))
 
     def _drop(self, order: Drop) -> None:
         for content in order.contents:

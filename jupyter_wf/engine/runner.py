@@ -39,7 +39,7 @@ from jupyter_wf.engine.signals import (
 from jupyter_wf.engine.state import KEEP, LiveGraph
 from jupyter_wf.engine.writer import Writer
 from jupyter_wf.errors import EngineError
-from jupyter_wf.events import Event, Listener
+from jupyter_wf.events import Event, Listener, TaskLog, TaskProgress
 from jupyter_wf.records import Growth
 from jupyter_wf.resources import Worker
 
@@ -257,6 +257,23 @@ class LiveEngine(Engine):
             self._wake(urgent=not all(type(one) is Submit for one in stimuli))
         self._drain()
 
+    def hear(self, *stimuli: Stimulus) -> None:
+        """Do as `feed`, for machines that may have more to say after the end: nobody listens."""
+        try:
+            self.feed(*stimuli)
+        except EngineError:
+            logger.debug("%d items of news came after the end.", len(stimuli))
+
+    def tell(self, serial: int, stream: str, what: Any) -> None:
+        """Tell listeners what a body has written, or if `what` is a tuple, how far it is."""
+        task = self.task_of(serial)
+        if task is None:
+            return
+        if isinstance(what, tuple):
+            self.publish(TaskProgress(time.time(), task, *what))
+        else:
+            self.publish(TaskLog(time.time(), task, stream, what))
+
     def publish(self, *events: Event) -> None:
         """Tell listeners what does not concern the live graph."""
         with self._lock:
@@ -293,11 +310,8 @@ class LiveEngine(Engine):
         logger.error("%s", why)
 
     def _wrote(self, stimuli: list[Stimulus]) -> None:
-        try:
-            if stimuli:
-                self.feed(*stimuli)
-        except EngineError:
-            logger.debug("%d commits were the last.", len(stimuli))
+        if stimuli:
+            self.hear(*stimuli)
         with self._lock:
             self._done.notify_all()
 
@@ -384,10 +398,7 @@ class LiveEngine(Engine):
             if closed and not events:
                 return
             if due is not None and due <= 0 and not closed:
-                try:
-                    self.feed(Tick())
-                except EngineError:
-                    logger.debug("The clock ticked after the end.")
+                self.hear(Tick())
 
     def _sleep(self) -> float | None:
         """Wait for news, or for the time to tick; return seconds until then."""

@@ -309,7 +309,7 @@ def test_where_nobody_listens_is_named_and_all_stays_as_it_was(
 
     import jupyter_wf as wf
     from jupyter_wf.engine.dask import DaskEngine
-    from jupyter_wf.engine.dask.lease import HERE
+    from jupyter_wf.engine.dask.session import HERE
 
     with wf.Workflow(wf.LocalEngine(workers=1), tmp_path / "store") as flow:
         before, sessions = flow.engine, set(HERE)

@@ -33,7 +33,7 @@ class Vigil:
     connection : dict
         Arguments of connections to nannies.
     suspect : callable
-        Called with a link once it is suspected.
+        Called with a link that is suspected now, and why.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Vigil:
         links: Mapping[str, Link],
         silent: float,
         connection: dict[str, Any],
-        suspect: Callable[[Link], None],
+        suspect: Callable[[Link, str], None],
     ) -> None:
         self._links = links
         self._silent = silent
@@ -55,7 +55,7 @@ class Vigil:
             for link in [*self._links.values()]:
                 if not link.suspect and self._is_silent(link):
                     link.suspect = True
-                    self._suspect(link)
+                    self._suspect(link, f"not heard for {self._silent:g} s")
                     task = asyncio.create_task(self._examine(link))
                     self._asking.add(task)
                     task.add_done_callback(self._asking.discard)

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 from distributed.comm import CommClosedError
 from distributed.core import connect
@@ -15,6 +15,7 @@ from distributed.core import connect
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.dask.wire import attempt_out, code_id, encoded_out, pack, unpack
 from jupyter_wf.engine.signals import HandOver
+from jupyter_wf.events import WorkerChanged
 from jupyter_wf.graph import Code
 from jupyter_wf.resources import Offer
 
@@ -67,6 +68,12 @@ class Link:
         #: Codes that the worker sent, by its numbers.
         self.learnt: dict[int, Code] = {}
         self._comm: Any = None
+
+    def changed(
+        self, state: Literal["joined", "left", "leaving", "suspect"], why: str = ""
+    ) -> WorkerChanged:
+        """Return the event that says what has become of this worker."""
+        return WorkerChanged(time.time(), self.address, state, self.name, self.threads, why)
 
     def send(self, *items: tuple[Any, ...]) -> None:
         """Have items sent, in order; any thread may call."""

@@ -12,7 +12,6 @@ process writes it to the store: what is simplest, and right for small values and
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections import Counter
@@ -38,10 +37,9 @@ from jupyter_wf.engine.signals import (
 )
 from jupyter_wf.engine.state import KEEP
 from jupyter_wf.errors import EngineError, StoreError
-from jupyter_wf.events import TaskLog, TaskProgress, WorkerChanged
+from jupyter_wf.events import WorkerChanged
 from jupyter_wf.resources import Offer, Worker, idle
 
-logger = logging.getLogger("jupyter_wf.engine")
 #: Seconds that a process is given to end by itself.
 GRACE = 2.0
 #: What each process has: one core, and no devices.
@@ -101,10 +99,7 @@ class FuturesEngine(LiveEngine):
     def _hear(self, link: Link) -> None:
         with suppress(EOFError, OSError):
             while (said := link.pipe.recv()) != ("ended",):
-                try:
-                    self._take(link, *said)
-                except EngineError:
-                    logger.debug("%s told something after the end.", link.name)
+                self._take(link, *said)
         link.end()
         if self._closed:
             return
@@ -113,16 +108,15 @@ class FuturesEngine(LiveEngine):
             del self._links[link.name], self._threads[link.name]
         self.publish(WorkerChanged(time.time(), link.name, "left", link.name, why=why))
         self._forget_worker(link.name)
-        with suppress(EngineError):
-            self.feed(WorkerLost(link.name, why))
-            self._open()
+        self.hear(WorkerLost(link.name, why))
+        self._open()
 
     def _take(self, link: Link, op: str, *rest: Any) -> None:
         match op:
             case "joined":
                 link.pid = rest[0]
                 self.publish(WorkerChanged(time.time(), link.name, "joined", link.name, 1))
-                self.feed(LeaseJoined(link.name, link.name, None, OFFER))
+                self.hear(LeaseJoined(link.name, link.name, None, OFFER))
             case "answers":
                 answers, written, values, link.executions = rest
                 for value in values:
@@ -131,20 +125,11 @@ class FuturesEngine(LiveEngine):
                 for serial, record, made in written:
                     assert self._writer is not None
                     self._writer.put(serial, record, {one: self._memory[one] for one in made})
-                self.feed(*answers)
+                self.hear(*answers)
             case "unrun":
-                self.feed(Unrun(link.name, rest[0]))
+                self.hear(Unrun(link.name, rest[0]))
             case "told":
-                self._tell(*rest)
-
-    def _tell(self, serial: int, stream: str, what: Any) -> None:
-        task = self.task_of(serial)
-        if task is None:
-            return
-        if isinstance(what, tuple):
-            self.publish(TaskProgress(time.time(), task, *what))
-        else:
-            self.publish(TaskLog(time.time(), task, stream, what))
+                self.tell(*rest)
 
     def _forget_worker(self, name: str) -> None:
         for content, holders in [*self._holders.items()]:
