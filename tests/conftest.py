@@ -19,7 +19,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 #: Python's own helpers, which it ends itself when it exits.
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 def _children() -> list[psutil.Process]:

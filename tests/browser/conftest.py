@@ -8,7 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from jupyter_wf.engine.testing import PATIENCE
 
 from . import chromium
 from .notebook import SHOTS, Notebook, slug
@@ -17,13 +19,16 @@ from .traffic import Traffic
 
 Open = Callable[[Path], Notebook]
 
+expect.set_options(timeout=PATIENCE * 1000)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all tests of this folder as needing a browser."""
+    """Mark all tests of this folder as needing a browser, and time."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="package")
@@ -47,11 +52,11 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """An empty page; what it shows at the end of the test goes to ``test-results``."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
     yield page
     SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"last-{slug(request.node.name)}.png", timeout=30_000)
+    page.screenshot(path=SHOTS / f"last-{slug(request.node.name)}.png")
     context.close()
 
 
@@ -73,10 +78,7 @@ def open_notebook(
         folder.mkdir()
         path = folder / source.name
         shutil.copyfile(source, path)
-        page.goto(
-            f"{lab.url}/lab/workspaces/{name}/tree/{name}/{source.name}?token={lab.token}",
-            timeout=60_000,
-        )
+        page.goto(f"{lab.url}/lab/workspaces/{name}/tree/{name}/{source.name}?token={lab.token}")
         notebook = Notebook(page, path)
         notebook.wait_ready()
         return notebook

@@ -6,12 +6,13 @@ import ast
 import json
 import os
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+
+from jupyter_wf.engine.testing import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -81,9 +82,9 @@ class Notebook:
 
     # -- the session ---------------------------------------------------------------------------
 
-    def wait_ready(self, timeout: float = 90) -> None:
+    def wait_ready(self) -> None:
         """Wait until the kernel's session can execute."""
-        wait_until(lambda: self.page.evaluate(READY), timeout, "the kernel's session is ready")
+        wait_until(lambda: self.page.evaluate(READY), "the kernel's session is ready")
 
     def restart(self) -> None:
         """Restart the kernel, as *Kernel > Restart* does, without its question."""
@@ -94,10 +95,10 @@ class Notebook:
         )
         self.wait_ready()
 
-    def kernel_eval(self, expression: str, timeout: float = 60) -> Any:
+    def kernel_eval(self, expression: str) -> Any:
         """Evaluate `expression` in the kernel beside the notebook; it must be JSON-able."""
         wrapped = f"__import__('json').dumps({expression})"
-        content = self.page.evaluate(EVAL, [wrapped, timeout * 1000])
+        content = self.page.evaluate(EVAL, [wrapped, PATIENCE * 1000])
         if content["status"] != "ok":
             raise KernelError("\n".join(content.get("traceback", [str(content)])))
         value = content["user_expressions"]["value"]
@@ -166,17 +167,15 @@ class Notebook:
             )
         )
 
-    def run_cell(self, index: int, timeout: float = 120) -> None:
+    def run_cell(self, index: int) -> None:
         """Run a cell and wait until the kernel has finished it."""
         self.page.evaluate(RUN, index)
-        wait_until(
-            lambda: self.page.evaluate(RAN, index), timeout, f"cell {index} has been executed"
-        )
+        wait_until(lambda: self.page.evaluate(RAN, index), f"cell {index} has been executed")
 
-    def run_all(self, timeout: float = 120) -> None:
+    def run_all(self) -> None:
         """Run all code cells, one after the other."""
         for index in self.code_cells():
-            self.run_cell(index, timeout)
+            self.run_cell(index)
 
     def outputs(self, index: int) -> list[dict[str, Any]]:
         """Return the outputs of a cell as the notebook would save them."""
@@ -188,9 +187,13 @@ class Notebook:
             )
         )
 
-    def output_text(self, index: int) -> str:
-        """Return what a reader sees below a cell."""
-        return self.output(index).inner_text()
+    def text(self, index: int, said: str) -> str:
+        """Wait until a reader sees `said` below a cell; return all that is seen there."""
+        output = self.output(index)
+        return wait_until(
+            lambda: text if said in (text := output.inner_text()) else None,
+            f"{said!r} is seen below cell {index}",
+        )
 
     def cell(self, index: int) -> Locator:
         """Return the cell's element, scrolled into view."""
@@ -228,32 +231,18 @@ class Notebook:
             "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name
         )
         light = "false" if "Dark" in name else "true"
-        self.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(
-            state="attached", timeout=20_000
-        )
-        self.page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=20_000)
+        self.page.locator(f'body[data-jp-theme-light="{light}"]').wait_for(state="attached")
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def screenshot(self, name: str, *, image: bool = False) -> Path:
         """Write ``test-results/NAME.png``; an `image` also to docs/images, if `UPDATE`."""
         SHOTS.mkdir(exist_ok=True)
         target = SHOTS / f"{name}.png"
-        shot = self.page.screenshot(path=target, timeout=30_000)
+        shot = self.page.screenshot(path=target)
         if image and UPDATE:
             IMAGES.mkdir(parents=True, exist_ok=True)
             (IMAGES / f"{name}.png").write_bytes(shot)
         return target
-
-
-def wait_until(question: Callable[[], Any], timeout: float, what: str) -> Any:
-    """Ask until the answer is true, and return it; raise `TimeoutError` naming `what`."""
-    end = time.monotonic() + timeout
-    while True:
-        answer = question()
-        if answer:
-            return answer
-        if time.monotonic() > end:
-            raise TimeoutError(f"After {timeout:g} s it is still not true that {what}.")
-        time.sleep(0.05)
 
 
 def _unquote(text: str) -> str:

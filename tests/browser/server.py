@@ -7,12 +7,13 @@ import os
 import secrets
 import subprocess
 import sys
-import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from jupyter_wf.engine.testing import wait_until
 
 QUIET = {
     "@jupyterlab/apputils-extension:notification": {
@@ -32,7 +33,7 @@ class LabServer:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, home: Path, timeout: float = 60) -> LabServer:
+    def start(cls, home: Path) -> LabServer:
         """Start a server whose every directory lies in `home`; wait until it answers."""
         root, log = home / "root", home / "lab.log"
         settings = home / "lab" / "user-settings"
@@ -56,7 +57,7 @@ class LabServer:
                 command, env=_environment(home), cwd=home, stdout=out, stderr=out, stdin=-3
             )
         try:
-            url = _answering(process, home / "runtime", token, timeout)
+            url = _answering(process, home / "runtime", token)
         except BaseException as error:
             cls("", token, root, process).stop()
             raise RuntimeError(log.read_text(errors="replace")[-3000:]) from error
@@ -77,10 +78,11 @@ class LabServer:
         psutil.wait_procs(alive, timeout=5)
 
 
-def _answering(process: subprocess.Popen[bytes], runtime: Path, token: str, timeout: float) -> str:
+def _answering(process: subprocess.Popen[bytes], runtime: Path, token: str) -> str:
     """Return the address of a server once it answers; it writes it to its runtime folder."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end and process.poll() is None:
+
+    def address() -> str | None:
+        assert process.poll() is None, f"JupyterLab ended with status {process.returncode}"
         for file in runtime.glob("jpserver-*.json"):
             try:
                 url = f"http://127.0.0.1:{json.loads(file.read_text())['port']}"
@@ -90,8 +92,9 @@ def _answering(process: subprocess.Popen[bytes], runtime: Path, token: str, time
                     return url
             except (ValueError, OSError):
                 continue  # half written, or not listening yet
-        time.sleep(0.1)
-    raise TimeoutError(f"JupyterLab did not answer within {timeout:g} s.")
+        return None
+
+    return wait_until(address, "JupyterLab answers")
 
 
 def descendants(pid: int) -> list[psutil.Process]:

@@ -1,4 +1,4 @@
-"""Every state that a task was shown in, as the page saw it, however short."""
+"""What a page showed of tasks, however short: each state, and what was told of them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ WATCH = """() => {
     const states = ((seen[kind] ??= {})[task] ??= []);
     if (state && states.at(-1) !== state) states.push(state);
   };
+  const hear = element => {
+    const teller = element.closest?.('.wf-badge, .jp-wf-body');
+    const task = teller?.closest('[data-task]')?.dataset.task;
+    if (task) ((seen.told ??= {})[task] ??= []).push(teller.textContent);
+  };
   const visit = node => {
     if (!node.querySelectorAll) return;
     if (node.matches?.('[data-task][data-state]')) note(node);
@@ -28,8 +33,13 @@ WATCH = """() => {
     if (observed.has(root)) return;
     observed.add(root);
     new MutationObserver(changes => {
-      for (const change of changes)
-        change.type === 'attributes' ? visit(change.target) : change.addedNodes.forEach(visit);
+      for (const change of changes) {
+        if (change.type === 'attributes') visit(change.target);
+        else {
+          change.addedNodes.forEach(visit);
+          hear(change.target);
+        }
+      }
     }).observe(root, {subtree: true, childList: true, attributeFilter: ['data-state']});
     visit(root);
   };
@@ -57,6 +67,11 @@ class States:
     def graph(self) -> dict[str, list[str]]:
         """Return what the nodes of drawn graphs showed."""
         return dict(self._page.evaluate("() => window.statesSeen.graph ?? {}"))
+
+    def told(self, task: str) -> list[str]:
+        """Return what was told of a task, on its card and at its node, in their order."""
+        told = self._page.evaluate("() => window.statesSeen.told ?? {}")
+        return list(told.get(task, []))
 
     def forget(self) -> None:
         """Start to watch anew."""

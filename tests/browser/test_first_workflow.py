@@ -6,11 +6,12 @@ import re
 import shutil
 from collections.abc import Collection, Iterable
 
-import pytest
 from playwright.sync_api import Page
 
+from jupyter_wf.engine.testing import wait_until
+
 from .conftest import Open
-from .notebook import ROOT, UPDATE, Notebook, wait_until
+from .notebook import ROOT, UPDATE, Notebook
 from .states import States, in_order
 from .traffic import Traffic
 
@@ -21,7 +22,7 @@ DEPENDENTS = ("compare", "draw")
 UNTOUCHED = tuple(task for task in TASKS if task not in (EDITED, *DEPENDENTS))
 LIMIT = 200_000
 # A card is brought up to date some twenty times a second: what is shorter may pass unseen.
-VISIBLE = 0.2
+VISIBLE = 0.5
 # How many different colours each canvas has.
 COLOURS = """canvases => canvases.map(canvas => {
   const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -36,12 +37,10 @@ def shown(notebook: Notebook, task: str) -> str | None:
     return cards.first.get_attribute("data-state") if cards.count() == 1 else None
 
 
-def wait_shown(
-    notebook: Notebook, tasks: Iterable[str], states: Collection[str], timeout: float = 120
-) -> None:
+def wait_shown(notebook: Notebook, tasks: Iterable[str], states: Collection[str]) -> None:
     """Wait until the cards of all `tasks` show one of `states`."""
     what = f"the cards of {', '.join(tasks)} show {' or '.join(states)}"
-    wait_until(lambda: all(shown(notebook, task) in states for task in tasks), timeout, what)
+    wait_until(lambda: all(shown(notebook, task) in states for task in tasks), what)
 
 
 def all_in_order(wanted: tuple[str, ...], seen: dict[str, list[str]]) -> bool:
@@ -93,7 +92,6 @@ def take_pictures(notebook: Notebook) -> None:
         notebook.screenshot(name, image=True)
 
 
-@pytest.mark.timeout(600)
 def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> None:
     notebook = open_notebook(TUTORIAL)
     page.evaluate("jupyterapp.commands.execute('editmenu:clear-all')")
@@ -108,7 +106,7 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
     for task in TASKS:
         passed = ("running", "stored") if took[task] > VISIBLE else ("stored",)
         assert in_order(passed, states.cards()[task]), (task, took, states.cards())
-    assert "'neighbours': 10, 'machine': 5" in notebook.output_text(notebook.find("scores"))
+    notebook.text(notebook.find("scores"), "'neighbours': 10, 'machine': 5")
 
     # Saved with its outputs, the tutorial stays small.
     notebook.save()
@@ -117,7 +115,7 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
         shutil.copyfile(notebook.path, TUTORIAL)
 
     # The live graph stands in the page, drawn by scripts of this server, with its workers.
-    wait_until(lambda: set(nodes(notebook).values()) == {"stored"}, 60, "the graph is drawn")
+    wait_until(lambda: set(nodes(notebook).values()) == {"stored"}, "the graph is drawn")
     check_workers(notebook)
 
     # Edit one cell and run it alone: it runs, what reads it turns stale, the rest is untouched.
@@ -129,18 +127,18 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
     notebook.run_cell(index)
     wait_shown(notebook, [EDITED], DONE)
     wait_shown(notebook, DEPENDENTS, ["stale"])
-    wait_shown(notebook, UNTOUCHED, DONE, timeout=5)
+    wait_shown(notebook, UNTOUCHED, DONE)
     assert executions(notebook) == dict.fromkeys(TASKS, 1) | {EDITED: 2}
     states_wanted = dict.fromkeys(TASKS, "stored") | dict.fromkeys(DEPENDENTS, "stale")
     plan = notebook.find("plan")
     notebook.run_cell(plan)
-    text = notebook.output_text(plan)
+    text = notebook.text(plan, "to run")
     for task in TASKS:
         _, action, *_ = next(line.split() for line in text.splitlines() if line.startswith(task))
         assert action == ("run" if task in DEPENDENTS else "cached"), text
 
     # The graph says the same, in both themes.
-    wait_until(lambda: nodes(notebook) == states_wanted, 30, "the graph shows the same states")
+    wait_until(lambda: nodes(notebook) == states_wanted, "the graph shows the same states")
     take_pictures(notebook)
 
     # Bring everything up to date: exactly the dependents run, and the live graph shows it.
@@ -149,10 +147,10 @@ def test_first_workflow(open_notebook: Open, page: Page, traffic: Traffic) -> No
     ran = {EDITED: 2} | dict.fromkeys(DEPENDENTS, 2)
     assert executions(notebook) == dict.fromkeys(TASKS, 1) | ran
     went = ("stale", "stored")
-    wait_until(lambda: all_in_order(went, states.cards()), 30, "the cards went on to stored")
-    wait_until(lambda: all_in_order(went, states.graph()), 30, "the graph went on to stored")
+    wait_until(lambda: all_in_order(went, states.cards()), "the cards went on to stored")
+    wait_until(lambda: all_in_order(went, states.graph()), "the graph went on to stored")
     notebook.run_cell(notebook.find("scores"))
-    assert "'neighbours': 7, 'machine': 5" in notebook.output_text(notebook.find("scores"))
+    notebook.text(notebook.find("scores"), "'neighbours': 7, 'machine': 5")
 
     # Restart, run everything: the workers have nothing to do.
     notebook.restart()

@@ -20,11 +20,11 @@ def plain(tmp_path: Path) -> Path:
 def test_plain_notebook(plain: Path, open_notebook: Open, traffic: Traffic) -> None:
     notebook = open_notebook(plain)
     notebook.run_all()
-    assert notebook.output_text(1).strip() == "42"
+    assert notebook.text(1, "42").strip() == "42"
     assert notebook.kernel_eval("x + 1") == 7
     notebook.set_source(0, "x = 5")
     notebook.run_all()
-    assert notebook.output_text(1).strip() == "35"
+    assert notebook.text(1, "35").strip() == "35"
     saved = notebook.save()
     assert saved["cells"][0]["source"] in ("x = 5", ["x = 5"])
     notebook.restart()
@@ -38,7 +38,8 @@ def test_plain_notebook(plain: Path, open_notebook: Open, traffic: Traffic) -> N
 def test_traffic_sees_what_leaves(plain: Path, open_notebook: Open, traffic: Traffic) -> None:
     notebook = open_notebook(plain)
     notebook.page.evaluate("fetch('https://cdn.example.org/x.js').catch(() => null)")
-    notebook.page.evaluate("void console.error('seen')")
+    with notebook.page.expect_console_message(lambda message: message.text == "seen"):
+        notebook.page.evaluate("void console.error('seen')")
     assert traffic.foreign() == ["https://cdn.example.org/x.js"]
     with pytest.raises(AssertionError, match="left the machine"):
         traffic.assert_clean()

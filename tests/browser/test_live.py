@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
+
+from jupyter_wf.engine.testing import wait_until
 
 from .conftest import Open
 from .notebook import write_notebook
@@ -54,18 +56,21 @@ def test_live(small: Path, open_notebook: Open, page: Page, traffic: Traffic) ->
     stage.wait_for(state="attached")
     for cell in ("first", "second", "total"):
         notebook.run_cell(notebook.find(cell))
-    assert notebook.output_text(notebook.find("total")).strip().endswith("45")
+    assert notebook.text(notebook.find("total"), "45").strip().endswith("45")
 
     # The drawing followed: nodes came, and changed their states where they stood.
     nodes = stage.locator("[data-task]")
     for task in ("first", "second"):
         nodes.and_(page.locator(f"[data-task={task}][data-state=stored]")).wait_for()
+        card = notebook.output(notebook.find(task)).locator(".jp-wf-card")
+        card.and_(page.locator("[data-state=stored]")).wait_for()
         assert in_order(("running", "stored"), states.graph()[task]), states.graph()
         assert in_order(("running", "stored"), states.cards()[task]), states.cards()
-    assert "step 19" in notebook.output_text(notebook.find("first"))
+    notebook.text(notebook.find("first"), "step 19")
     # All scripts came from this server, and none goes into the notebook.
     traffic.assert_clean()
-    notebook.save()
+    # The static form follows the live one.
+    wait_until(lambda: "second: stored" in str(notebook.save()), "the static form is up to date")
     text = notebook.path.read_text(encoding="utf-8")
     assert "<script" not in text
     assert max(map(len, text.splitlines())) < SCRIPTS
@@ -79,11 +84,10 @@ def test_live(small: Path, open_notebook: Open, page: Page, traffic: Traffic) ->
     notebook.reload(kernel=False)
     for task in ("first", "second"):
         output = notebook.output(notebook.find(task))
-        output.locator(".jp-wf-static").wait_for()
-        assert f"{task}: stored" in output.inner_text()
+        expect(output.locator(".jp-wf-static")).to_contain_text(f"{task}: stored")
         assert "widget" not in output.inner_text()
     assert page.locator(".jp-wf-live").count() == 0
     graph = notebook.output(notebook.find("graph"))
-    assert graph.locator("svg, img").first.is_visible()
+    expect(graph.locator("svg, img").first).to_be_visible()
     assert "widget" not in graph.inner_text()
     notebook.screenshot("without-kernel")

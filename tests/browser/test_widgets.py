@@ -9,8 +9,9 @@ import nbformat
 import pytest
 from playwright.sync_api import Page, expect
 
+from jupyter_wf.engine.testing import wait_until
+
 from .conftest import Open
-from .notebook import wait_until
 from .traffic import Traffic
 
 HARM = "<img src=x onerror=window.pwned=1>"
@@ -52,18 +53,18 @@ def test_cards_and_view(source: Path, open_notebook: Open, page: Page, traffic: 
     good, bad = (page.locator(f".jp-wf-card[data-state={s}]") for s in ("stored", "error"))
     good.wait_for()
     bad.wait_for()
-    assert good.locator(".jp-wf-name").inner_text() == HARM
-    assert good.locator(".jp-wf-log").inner_text().strip() == HARM
-    assert good.locator(".jp-wf-text").inner_text() == HARM
-    assert "(line 3 of the cell)" in bad.inner_text()
-    assert f"ValueError: {HARM}" in bad.inner_text()
+    expect(good.locator(".jp-wf-name")).to_have_text(HARM)
+    expect(good.locator(".jp-wf-log")).to_have_text(HARM)
+    expect(good.locator(".jp-wf-text")).to_have_text(HARM)
+    expect(bad).to_contain_text("(line 3 of the cell)")
+    expect(bad).to_contain_text(f"ValueError: {HARM}")
     view = page.locator(".jp-wf-view")
     view.locator(".wf-task[data-state=error]").wait_for()
-    assert view.locator(".wf-count").all_inner_texts() == ["1 stored", "1 error"]
+    expect(view.locator(".wf-count")).to_have_text(["1 stored", "1 error"])
 
     # Exactly one of the two forms is seen.
-    assert page.locator(".jp-wf-static:visible").count() == 0
-    assert page.locator(".jp-RenderedSVG:visible").count() == 0
+    expect(page.locator(".jp-wf-static:visible")).to_have_count(0)
+    expect(page.locator(".jp-RenderedSVG:visible")).to_have_count(0)
 
     notebook.theme("JupyterLab Dark")
     notebook.screenshot("widgets-dark")
@@ -71,10 +72,10 @@ def test_cards_and_view(source: Path, open_notebook: Open, page: Page, traffic: 
     notebook.screenshot("widgets-light")
 
     # Run again, from the card.
-    before = notebook.kernel_eval("sum(flow.engine.executions().values())")
-    good.get_by_role("button", name="Run again").click()
     ran = "sum(flow.engine.executions().values())"
-    wait_until(lambda: notebook.kernel_eval(ran) > before, 30, "the task ran again")
+    before = notebook.kernel_eval(ran)
+    good.get_by_role("button", name="Run again").click()
+    wait_until(lambda: notebook.kernel_eval(ran) > before, "the task ran again")
     page.locator(".jp-wf-card[data-state=stored]").wait_for()
 
     # A saved notebook is small, and without a kernel it shows the static forms alone.
@@ -90,10 +91,7 @@ def test_cards_and_view(source: Path, open_notebook: Open, page: Page, traffic: 
     notebook.wait_ready()
     expect(page.locator(".jp-wf-static:visible")).to_have_count(2)
     expect(page.locator(".jp-RenderedSVG:visible")).to_have_count(1)
-    wait_until(
-        lambda: page.get_by_text("Error displaying widget").locator("visible=true").count() == 0,
-        20,
-        "no dead widget is seen",
-    )
+    dead = page.get_by_text("Error displaying widget").locator("visible=true")
+    expect(dead).to_have_count(0)
     assert page.evaluate("window.pwned") is None
     assert not traffic.foreign()

@@ -12,8 +12,7 @@ from dask_processes import environment, scheduler, worker
 
 from jupyter_wf.engine.dask import DaskEngine
 from jupyter_wf.engine.store import open_store
-from jupyter_wf.engine.testing import Watch, cell, wait_for_file
-from jupyter_wf.engine.testing.jobs import PATIENCE
+from jupyter_wf.engine.testing import PATIENCE, Watch, cell, wait_for_file
 
 pytestmark = pytest.mark.slow
 

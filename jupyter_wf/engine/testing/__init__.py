@@ -15,12 +15,14 @@ and, where its machines can't open a store in the memory of this process, a fixt
 engine whose workers are processes is checked by ``class TestMine(ProcessTests, EngineTests)``.
 """
 
-from jupyter_wf.engine.testing.jobs import Watch, call, cell, out, wait_for_file
+from jupyter_wf.engine.testing.jobs import Watch, call, cell, out
 from jupyter_wf.engine.testing.processes import ProcessTests
 from jupyter_wf.engine.testing.suite import EngineTests
 from jupyter_wf.engine.testing.virtual import Span, VirtualCluster
+from jupyter_wf.engine.testing.waiting import PATIENCE, wait_for_file, wait_until
 
 __all__ = [
+    "PATIENCE",
     "EngineTests",
     "ProcessTests",
     "Span",
@@ -30,4 +32,5 @@ __all__ = [
     "cell",
     "out",
     "wait_for_file",
+    "wait_until",
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pickle
-import time
 from collections.abc import Callable, Sequence
 from threading import Condition
 from typing import Any
 
 from jupyter_wf.engine.abc import Job
+from jupyter_wf.engine.testing.waiting import PATIENCE
 from jupyter_wf.events import (
     FINAL,
     Event,
@@ -19,8 +19,6 @@ from jupyter_wf.events import (
 )
 from jupyter_wf.fingerprint import combine, data_key, task_key
 from jupyter_wf.graph import Call, Code, Requirements
-
-PATIENCE = 30.0
 
 
 def cell(
@@ -132,12 +130,3 @@ class Watch:
     def reach(self, job: Job, state: str) -> None:
         """Wait until a task is in `state`."""
         self.until(lambda: self.state(job) == state)
-
-
-def wait_for_file(path: Any) -> None:
-    """Wait until a task in another process has made a file."""
-    end = time.monotonic() + PATIENCE
-    while not path.exists():
-        if time.monotonic() > end:
-            raise AssertionError(f"{path} did not appear in {PATIENCE} s")
-        time.sleep(0.005)

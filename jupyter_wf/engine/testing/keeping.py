@@ -8,7 +8,8 @@ import pytest
 
 from jupyter_wf.engine.abc import Engine, Store
 from jupyter_wf.engine.testing.base import Base
-from jupyter_wf.engine.testing.jobs import PATIENCE, Watch, cell, out
+from jupyter_wf.engine.testing.jobs import Watch, cell, out
+from jupyter_wf.engine.testing.waiting import PATIENCE
 from jupyter_wf.errors import EngineError
 from jupyter_wf.events import (
     Event,

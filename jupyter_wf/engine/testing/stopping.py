@@ -8,7 +8,8 @@ import pytest
 
 from jupyter_wf.engine.abc import Engine
 from jupyter_wf.engine.testing.base import Base
-from jupyter_wf.engine.testing.jobs import Watch, cell, out, wait_for_file
+from jupyter_wf.engine.testing.jobs import Watch, cell, out
+from jupyter_wf.engine.testing.waiting import wait_for_file
 from jupyter_wf.errors import EngineError
 from jupyter_wf.events import (
     TaskChanged,
