@@ -20,8 +20,7 @@ from immutables import Map
 
 from jupyter_wf.environment import Environment
 from jupyter_wf.errors import CycleError, DoubleProducerError, GraphError, MissingInputError
-
-MAX_NAME = 200
+from jupyter_wf.naming import check_name, short_names
 
 
 class Step(Protocol):
@@ -191,13 +190,6 @@ class Data:
     def orphan(self) -> bool:
         """Whether nothing makes this value any more."""
         return self.producer is None and self.content is None
-
-
-def check_name(kind: str, name: str) -> None:
-    """Raise `GraphError` unless `name` can name a node: 1 to 200 printable characters."""
-    if not isinstance(name, str) or not name or len(name) > MAX_NAME or not name.isprintable():
-        shown = repr(name)[:60]
-        raise GraphError(f"{shown} can't name a {kind}: use 1 to {MAX_NAME} printable characters.")
 
 
 @dataclass(frozen=True)
@@ -372,6 +364,11 @@ class Graph:
                     del path[name]
                     done[name] = None
         return tuple(done)
+
+    @cached_property
+    def short_names(self) -> Mapping[str, str]:
+        """Name of each task and data → as it is to be read where the graph is shown."""
+        return MappingProxyType(short_names(dict.fromkeys([*self.tasks, *self.data])))
 
     # -- validity ------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from jupyter_wf.events import (
     WorkerChanged,
     WorkerSample,
 )
+from jupyter_wf.naming import label_of
 from jupyter_wf.records import Stored
 
 LOG_LINES = 2000
@@ -188,7 +189,7 @@ class Status:
         top = self._task(root)
         top.added += len(event.tasks)
         for key, name in event.tasks:
-            kind = name.rpartition("-")[0] or name
+            kind = label_of(name)
             top.kinds = top.kinds.set(kind, top.kinds.get(kind, 0) + 1)
             task = self._task(key)
             task.name, task.root = name, root

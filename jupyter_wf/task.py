@@ -17,6 +17,7 @@ from jupyter_wf.errors import CaptureError, FingerprintError, WorkflowError
 from jupyter_wf.fingerprint import digest, task_key
 from jupyter_wf.graph import Call, Code, Requirements, Slot, Task
 from jupyter_wf.handle import DataHandle
+from jupyter_wf.naming import call_name
 from jupyter_wf.requirements import Kinds, requirements
 from jupyter_wf.workflow import current
 
@@ -141,8 +142,7 @@ class TaskFunction:
         call = Call(self._digest(arguments), _pickled(self.name, arguments))
         keys = tuple([(slot, handle.key) for slot, handle in inputs])
         key = task_key(code.fingerprint, call.digest, keys)
-        # The name says which call this is: an equal call is the same node.
-        name = f"{code.label}-{key[:16]}"
+        name = call_name(code.label, key)
         outputs = tuple(
             (output, name if output == RESULT else f"{name}.{output}") for output in self.outputs
         )

@@ -36,17 +36,26 @@ def to_dot(graph: Graph, states: Mapping[str, str] | None = None) -> str:
     lines = ["digraph workflow {", "  rankdir=LR;", '  node [fontname="sans-serif"];']
     for name, node in tasks.items():
         state = states.get(name)
-        label, colour = _escape(name), ""
+        label, colour = _escape(graph.short_names[name]), ""
         if state:
             label += f"\\n{look(state).mark} {_escape(state)}"
             colour = f', color="{look(state).light}"'
-        lines.append(f'  {node} [shape=box, style=rounded, label="{label}"{colour}];')
-    lines += [f'  {node} [shape=ellipse, label="{_escape(name)}"];' for name, node in data.items()]
+        lines.append(
+            f'  {node} [shape=box, style=rounded{_tooltip(graph, name)}, label="{label}"{colour}];'
+        )
+    for name, node in data.items():
+        label = _escape(graph.short_names[name])
+        lines.append(f'  {node} [shape=ellipse{_tooltip(graph, name)}, label="{label}"];')
     for name, node in tasks.items():
         task = graph.tasks[name]
         lines += [f"  {data[d]} -> {node};" for d in dict.fromkeys(d for _, d in task.inputs)]
         lines += [f"  {node} -> {data[d]};" for _, d in task.outputs]
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _tooltip(graph: Graph, name: str) -> str:
+    """Return what tells a name that is written shorter than it is."""
+    return "" if graph.short_names[name] == name else f', tooltip="{_escape(name)}"'
 
 
 def _escape(text: str) -> str:

@@ -6,7 +6,7 @@ to the left side of each task that reads this data. Data given from outside are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from unicodedata import east_asian_width
 
@@ -68,13 +68,14 @@ class Drawing:
 
 def draw(graph: Graph) -> Drawing:
     """Place the tasks and data of a graph."""
-    ports = {name: _ports(graph.tasks[name]) for name in graph.order()}
+    labels = {name: shortened(short) for name, short in graph.short_names.items()}
+    ports = {name: _ports(graph.tasks[name], labels) for name in graph.order()}
     boxes: dict[str, Box] = {}
     for name in sorted(n for n, d in graph.data.items() if d.producer is None):
-        width = max(46.0, 24 + text_width(shortened(name), 11))
+        width = max(46.0, 24 + text_width(labels[name], 11))
         boxes[f"d:{name}"] = Box(round(width), PILL, PILL / 2)
     for name, own in ports.items():
-        wide = 44 + text_width(shortened(name), 14.3)
+        wide = 44 + text_width(labels[name], 14.3)
         outputs = 112 + max((text_width(port.label, 11) for port in own), default=0.0)
         height = HEADER + ROW * max(1, len(own)) + 7
         boxes[f"t:{name}"] = Box(round(max(124.0, wide, outputs)), height, HEADER + ROW / 2)
@@ -92,7 +93,7 @@ def draw(graph: Graph) -> Drawing:
         Node(
             "task" if key[0] == "t" else "data",
             key[2:],
-            shortened(key[2:]),
+            labels[key[2:]],
             x + MARGIN,
             y + MARGIN,
             boxes[key].width,
@@ -110,12 +111,11 @@ def draw(graph: Graph) -> Drawing:
     )
 
 
-def _ports(task: Task) -> tuple[Port, ...]:
+def _ports(task: Task, labels: Mapping[str, str]) -> tuple[Port, ...]:
     names = [name for _, name in task.outputs]
     shown = names if len(names) <= MOST_PORTS else names[: MOST_PORTS - 1]
     ports = [
-        Port(name, shortened(name), HEADER + ROW * (number + 0.5))
-        for number, name in enumerate(shown)
+        Port(name, labels[name], HEADER + ROW * (number + 0.5)) for number, name in enumerate(shown)
     ]
     if len(shown) < len(names):
         rest = f"+ {len(names) - len(shown)} more"

@@ -33,9 +33,12 @@ def to_mermaid(graph: Graph, states: Mapping[str, str] | None = None) -> str:
     lines = ["flowchart LR"]
     for name, node in tasks.items():
         state = states.get(name)
-        shown = f"{look(state).mark} {_escape(name)}<br/>{_escape(state)}" if state else None
-        lines.append(f'  {node}["{shown or _escape(name)}"]')
-    lines += [f'  {node}(["{_escape(name)}"])' for name, node in data.items()]
+        label = _escape(graph.short_names[name])
+        if state:
+            label = f"{look(state).mark} {label}<br/>{_escape(state)}"
+        lines.append(f'  {node}["{label}"]')
+    for name, node in data.items():
+        lines.append(f'  {node}(["{_escape(graph.short_names[name])}"])')
     for name, node in tasks.items():
         task = graph.tasks[name]
         lines += [f"  {data[d]} --> {node}" for d in dict.fromkeys(d for _, d in task.inputs)]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from jupyter_wf.formats.drawing import HEADER, ROW, Node, Wire, draw, text_width
+from jupyter_wf.formats.drawing import HEADER, ROW, Node, Port, Wire, draw, text_width
 from jupyter_wf.formats.looks import LOOKS, look, tones
 from jupyter_wf.graph import Graph
 
@@ -136,7 +136,7 @@ def _task(node: Node, state: str) -> str:
     state = escape(state)
     rows = "".join(
         f'<text class="wf-port" x="{_number(node.width - 11)}" y="{_number(port.y + 4)}">'
-        f"{escape(port.label)}</text>"
+        f"{_title(port)}{escape(port.label)}</text>"
         f'<circle class="wf-dot" cx="{width}" cy="{_number(port.y)}" r="3"/>'
         for port in node.ports
     )
@@ -151,6 +151,11 @@ def _task(node: Node, state: str) -> str:
         f'<text class="wf-word" x="30" y="{_number(HEADER + ROW / 2 + 4)}">{state}</text>'
         f"{rows}</g>"
     )
+
+
+def _title(port: Port) -> str:
+    """Return what tells the name of an output that is written shorter than it is."""
+    return "" if port.data in ("", port.label) else f"<title>{escape(port.data)}</title>"
 
 
 def _value(node: Node, *, lost: bool) -> str:

@@ -14,11 +14,12 @@ from typing import Any
 from jupyter_wf.closure import cell_code
 from jupyter_wf.engine.environments import locked
 from jupyter_wf.errors import CaptureError
-from jupyter_wf.graph import MAX_NAME, Graph, Task
+from jupyter_wf.graph import Graph, Task
 from jupyter_wf.magics.kinds import is_definition, is_of_notebook
 from jupyter_wf.magics.names import Names, names
 from jupyter_wf.magics.options import Options
 from jupyter_wf.magics.parsing import parse
+from jupyter_wf.naming import MAX_NAME
 
 #: Line of the cell on which the body starts: below ``%%task``.
 BODY_LINE = 2

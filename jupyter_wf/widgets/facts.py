@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.events import FINAL
 from jupyter_wf.formats.looks import look
+from jupyter_wf.naming import ends_in_hash
 
 if TYPE_CHECKING:
     from jupyter_wf.status import TaskStatus
@@ -28,7 +30,8 @@ PAIR = (
 
 def facts(flow: Workflow, name: str) -> dict[str, Any]:
     """Return what a card shows of the task `name`, without its log and previews."""
-    task = flow.graph.tasks.get(name)
+    graph = flow.graph
+    task = graph.tasks.get(name)
     if task is None:
         return {"task": name, "state": "new", "why": "It was removed from the workflow."}
     state, status = flow.state_of(name), flow.status_of(name)
@@ -39,6 +42,10 @@ def facts(flow: Workflow, name: str) -> dict[str, Any]:
         "outputs": [_output(output, data, status) for output, data in task.outputs],
         "busy": state in BUSY,
     }
+    names = (name, *(data for _, data in (*task.inputs, *task.outputs)))
+    long = [one for one in names if ends_in_hash(one)]
+    if long:
+        found["short"] = {one: graph.short_names[one] for one in long}
     if status is None:
         return found
     if status.why:
@@ -122,17 +129,17 @@ def as_html(found: dict[str, Any]) -> str:
     state = found["state"] if settled(found) else "new"
     word = f": {state}" if settled(found) else ""
     mark = look(state).mark if settled(found) else "▸"
-    reads = ", ".join(f"<code>{escape(name)}</code>" for name in found.get("inputs", []))
+    short = found.get("short", {})
+    reads = ", ".join(_named("code", name, short) for name in found.get("inputs", []))
     makes = ", ".join(
-        f"<code>{escape(o['name'])}</code>"
-        + (f" {escape(o['summary'])}" if o.get("summary") else "")
+        _named("code", o["name"], short) + (f" {escape(o['summary'])}" if o.get("summary") else "")
         for o in found.get("outputs", [])
     )
     line = " → ".join(part for part in (reads, makes) if part)
     parts = [
         '<div class="jp-wf-static">',
         f"<style>{PAIR}</style>",
-        f"<strong>{mark} {escape(found['task'])}</strong>{word}",
+        f"{mark} {_named('strong', found['task'], short)}{word}",
         f"<br>{line}" if line else "",
     ]
     if "error" in found:
@@ -143,6 +150,13 @@ def as_html(found: dict[str, Any]) -> str:
             "</details>"
         )
     return "".join([*parts, "</div>"])
+
+
+def _named(tag: str, name: str, short: Mapping[str, str]) -> str:
+    """Return an element with a name, and if that is shortened, its whole as a tooltip."""
+    shown = short.get(name, name)
+    tip = "" if shown == name else f' title="{escape(name)}"'
+    return f"<{tag}{tip}>{escape(shown)}</{tag}>"
 
 
 def _output(output: str, data: str, status: TaskStatus | None) -> dict[str, Any]:

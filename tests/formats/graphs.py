@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from jupyter_wf.graph import Code, Data, Graph, Task
 
+#: Two calls of one function, and one of another.
+CALLS = ("fit-25d57cdb36e04a8d", "fit-25d51ffe21b7a9d3", "load-77aa01b2c3d4e5f6")
 HOSTILE = (
     '</title></style><script>window.pwned=1</script><img src=x onerror="pwned=1">]]>&amp;\'"\\'
 )
@@ -28,6 +30,10 @@ def diamond() -> Graph:
         ],
         [Data("path", content="c0")],
     )
+
+
+def calls() -> Graph:
+    return Graph.of([task(CALLS[2], [], CALLS[2:]), *(task(c, CALLS[2:], [c]) for c in CALLS[:2])])
 
 
 def hostile() -> Graph:

@@ -10,7 +10,7 @@ from jupyter_wf.formats.looks import LOOKS
 from jupyter_wf.formats.svg import summary, to_svg
 from jupyter_wf.graph import Data, Graph
 
-from .graphs import diamond, graphs, hostile, task
+from .graphs import CALLS, calls, diamond, graphs, hostile, task
 
 SVG = "{http://www.w3.org/2000/svg}"
 KNOWN = {"svg", "title", "style", "rect", "path", "g", "text", "circle"}
@@ -84,6 +84,17 @@ def test_many_outputs_share_the_last_port():
     assert node.ports[-1].label == "+ 15 more"
     assert len(drawing.wires) == 20
     assert node.height < 150
+
+
+def test_calls_are_written_in_short_and_told_in_full():
+    root = parse(to_svg(calls()))
+    boxes = {g.get("data-task"): g for g in root.iter(f"{SVG}g") if g.get("data-task")}
+    for name, short in zip(CALLS, ("fit-25d57", "fit-25d51", "load"), strict=True):
+        label, _, port = boxes[name].iter(f"{SVG}text")
+        assert boxes[name].find(f"{SVG}title").text == f"{name}: new"
+        assert label.text == short
+        assert port.find(f"{SVG}title").text == name
+        assert port.find(f"{SVG}title").tail == short
 
 
 def test_long_names_are_shortened_in_the_middle():

@@ -12,7 +12,7 @@ from jupyter_wf.formats.graphjson import to_json
 from jupyter_wf.formats.mermaid import to_mermaid
 from jupyter_wf.graph import Graph
 
-from .graphs import HOSTILE, diamond, graphs, hostile, task
+from .graphs import CALLS, HOSTILE, calls, diamond, graphs, hostile, task
 
 NODE = re.compile(r'  [td]\d+(\["[^"<>;]*(?:(?:#\d+;|<br/>)[^"<>;]*)*"\]|\(\["[^"<>]*"\]\))')
 WIRE = re.compile(r"  [td]\d+ --> [td]\d+")
@@ -45,6 +45,15 @@ def test_dot_holds_nothing_but_nodes_and_wires(graph):
     lines = to_dot(graph).splitlines()
     assert [line for line in lines[3:-1] if not DOT.fullmatch(line)] == []
     assert lines[-1] == "}"
+
+
+def test_calls_are_written_in_short():
+    mermaid, dot = to_mermaid(calls()), to_dot(calls())
+    for short, name in zip(("fit-25d57", "fit-25d51", "load"), CALLS, strict=True):
+        assert f'["{short}"]' in mermaid
+        assert f'(["{short}"])' in mermaid
+        assert dot.count(f'tooltip="{name}", label="{short}"];') == 2
+        assert f'"name": "{name}"' in to_json(calls())
 
 
 def test_hostile_names_stay_labels():

@@ -57,6 +57,24 @@ def test_a_card_counts_the_tasks_that_were_added(story, card):
     assert stored["added"] == found["added"]
 
 
+def test_calls_are_written_in_short_and_told_in_full(story):
+    names = [f"fib-{digits}e04a8d25d57cdb" for digits in ("1a2b", "1a2c")]
+    story.define(names[0], (), (names[0],))
+    story.define(names[1], (names[0],), (f"{names[1]}.low", "m2"))
+    card = Card(story.flow, names[1])
+    validate("facts", card.facts)
+    assert card.facts["task"] == names[1]
+    assert card.facts["short"] == {
+        names[0]: "fib-1a2b",
+        names[1]: "fib-1a2c",
+        f"{names[1]}.low": "fib.low",
+    }
+    assert f'<strong title="{names[1]}">fib-1a2c</strong>' in as_html(card.facts)
+    assert f'<code title="{names[0]}">fib-1a2b</code>' in as_html(card.facts)
+    assert names[1] in as_text(card.facts)
+    card.close()
+
+
 def test_a_failure_is_shown_with_its_lines(story, card):
     story.failed("load", BAD)
     found = eventually(card, "facts", lambda f: f["state"] == "error")

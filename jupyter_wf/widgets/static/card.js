@@ -186,9 +186,16 @@ function button(label, title, act) {
   return made;
 }
 
-function chips(names, describe) {
+// How a name is written: in short where the kernel says so. The whole name is its tooltip.
+function written(name, short = {}) {
+  return Object.hasOwn(short, name) ? short[name] : name;
+}
+
+function chips(names, short, describe) {
   return names.map((item) => {
-    const chip = node("span", "jp-wf-chip", node("code", "", item.name ?? item));
+    const name = item.name ?? item;
+    const chip = node("span", "jp-wf-chip", node("code", "", written(name, short)));
+    chip.title = name;
     const more = describe?.(item);
     if (more) chip.append(node("span", "jp-wf-soft", more));
     return chip;
@@ -275,7 +282,7 @@ function render({ model, el }, log) {
     card.setAttribute("aria-label", `Task ${now.task}`);
     const focused = head.contains(document.activeElement);
     const where = [now.worker, now.attempt ? `attempt ${now.attempt}` : ""].filter(Boolean);
-    const name = node("span", "jp-wf-name", now.task);
+    const name = node("span", "jp-wf-name", written(now.task, now.short));
     name.title = now.task;
     head.replaceChildren(
       icon(now.state), name, node("span", "jp-wf-word", now.state), time,
@@ -284,9 +291,9 @@ function render({ model, el }, log) {
     );
     if (focused) head.querySelector("button").focus({ preventScroll: true });
     tick();
-    const outputs = chips(now.outputs ?? [], (o) =>
+    const outputs = chips(now.outputs ?? [], now.short, (o) =>
       [o.summary, o.nbytes >= 1000 ? size(o.nbytes) : ""].filter(Boolean).join(" · "));
-    const inputs = chips(now.inputs ?? []);
+    const inputs = chips(now.inputs ?? [], now.short);
     const arrow = node("span", "jp-wf-arrow jp-wf-soft", "→");
     arrow.setAttribute("aria-label", "to");
     body.replaceChildren(
@@ -297,13 +304,13 @@ function render({ model, el }, log) {
     if (now.why && !now.error) body.append(node("div", "jp-wf-soft", now.why));
     if (now.notice) body.append(node("div", "jp-wf-error", now.notice));
     if (now.error) body.append(traceback(now.error));
-    if (state !== null && state !== now.state) said.textContent = `Task ${now.task} is ${now.state}.`;
+    if (state !== null && state !== now.state) said.textContent = `Task ${written(now.task, now.short)} is ${now.state}.`;
     state = now.state;
     showPreviews();
   }
 
   function showPreviews() {
-    const { outputs = [], state: now } = facts();
+    const { outputs = [], short, state: now } = facts();
     const previews = ["stored", "cached", "running"].includes(now) ? model.get("previews") : {};
     figures.replaceChildren(
       ...outputs
@@ -311,7 +318,7 @@ function render({ model, el }, log) {
           const found = Object.hasOwn(previews, name) ? previews[name] : null;
           return found && found.text !== summary;
         })
-        .map(({ name }) => picture(name, previews[name]))
+        .map(({ name }) => picture(written(name, short), previews[name]))
         .filter(Boolean),
     );
   }
