@@ -58,7 +58,7 @@ class Environment:
             label = f"environment {name}"
             found[label] = f"{found[label]}, {version}" if label in found else version
         for name, value in self.env:
-            found[f"variable {name}"] = blake3(value.encode()).hexdigest(length=20)
+            found[f"variable {name}"] = variable_digest(value)
         if self.python not in (None, _minor(HERE)):
             found["environment Python"] = str(self.python)
         return tuple(found.items())
@@ -116,6 +116,11 @@ def environment(asked: Mapping[str, Any] | Environment | None) -> Environment | 
         _python(asked.get("python")),
     )
     return made if made != Environment() else None
+
+
+def variable_digest(value: str) -> str:
+    """Return what tells of the value of a variable, which may be secret, whether it is the same."""
+    return blake3(value.encode()).hexdigest(length=20)
 
 
 def requirements(asked: Iterable[str]) -> tuple[str, ...]:

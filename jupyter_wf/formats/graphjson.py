@@ -1,7 +1,7 @@
 """A graph as JSON for programs: sorted, one node a line, so that two versions compare well.
 
-It tells structure, fingerprints and requirements. It doesn't hold what a task needs to run again;
-that is the workflow file's business.
+It tells structure, fingerprints, environments and requirements. It doesn't hold what a task needs
+to run again, such as its code.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from jupyter_wf.environment import Environment, variable_digest
 from jupyter_wf.graph import Data, Graph, Requirements, Task
 
-_DEFAULT = asdict(Requirements())
+_NOTHING_ASKED = asdict(Requirements())
+_NOTHING_AROUND = asdict(Environment())
 
 
 def to_json(graph: Graph, states: Mapping[str, str] | None = None) -> str:
@@ -58,12 +60,23 @@ def _task(task: Task, state: str | None) -> dict[str, Any]:
         "inputs": dict(task.inputs),
         "outputs": dict(task.outputs),
     }
-    asked = {k: v for k, v in asdict(task.requirements).items() if v != _DEFAULT[k]}
+    around = task.code.environment
+    if around is not None:
+        said = _unusual(asdict(around), _NOTHING_AROUND)
+        if around.env:
+            # Such a value may be a password, and drawings of graphs are shown around.
+            said["env"] = {name: variable_digest(value) for name, value in around.env}
+        found["environment"] = said
+    asked = _unusual(asdict(task.requirements), _NOTHING_ASKED)
     if asked:
         found["requirements"] = asked
     if state is not None:
         found["state"] = state
     return found
+
+
+def _unusual(said: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in said.items() if value != usual[key]}
 
 
 def _line(value: dict[str, Any]) -> str:

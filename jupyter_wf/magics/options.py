@@ -165,6 +165,7 @@ def parser() -> Parser:
         help="exceptions after which not to repeat",
     )
     add("--timeout", type=float, metavar="S", help="seconds after which an attempt is stopped")
+    add("--priority", type=int, default=0, metavar="N", help="higher starts first; default: 0")
     add("--env", action="append", metavar="REQUIREMENT", help=ENV)
     add("--seed", type=int, metavar="N", help="seed the random numbers; part of what the task is")
     add("--no-cache", action="store_true", help="run even if the result is stored")
@@ -209,6 +210,7 @@ def parse_line(line: str) -> Options:
             retries=found.retries,
             timeout=found.timeout,
             cache=not found.no_cache,
+            priority=found.priority,
             retry_delay=found.retry_delay,
             retry_on=_listed(found.retry_on),
             no_retry_on=_listed(found.no_retry_on),

@@ -100,7 +100,7 @@ def task_text(flow: Workflow, task: Task) -> str:
         ("state", flow.state_of(task.name)),
         ("reads", _names(task.inputs)),
         ("makes", _names(task.outputs)),
-        ("needs", _needs(task.requirements)),
+        ("needs", needs_text(task.requirements)),
         *_environment(task.code.environment),
     ]
     return f"{table(rows)}\n\n{task.code.source.rstrip()}"
@@ -115,9 +115,19 @@ def _environment(has: Environment | None) -> Iterable[tuple[str, str]]:
         yield "packages", ", ".join(has.lock)
     if has is not None and has.env:
         yield "variables", ", ".join(name for name, _ in has.env)
+    if has is not None and has.python:
+        yield "Python", has.python
 
 
-def _needs(needs: Requirements) -> str:
+def needs_text(needs: Requirements) -> str:
+    """Say what a task asks for, where that is not the usual.
+
+    Examples
+    --------
+    >>> from jupyter_wf.requirements import requirements
+    >>> needs_text(requirements(gpu=0.5, memory="4GB", resources={"license": True}))
+    '1 cpu, 0.5 gpu, 4000 MB, license'
+    """
     said = [f"{needs.cpu / 1000:g} cpu"]
     if needs.gpu:
         said.append(f"{needs.gpu / 1000:g} gpu")
@@ -129,7 +139,11 @@ def _needs(needs: Requirements) -> str:
     if needs.partition:
         said.append(f"partition {needs.partition}")
     if needs.retries:
-        said.append(f"{needs.retries} retries")
+        said.append(f"{needs.retries} retries after {needs.retry_delay:g} s")
+    if needs.retry_on:
+        said.append(f"after {' or '.join(needs.retry_on)} only")
+    if needs.no_retry_on:
+        said.append(f"not after {' or '.join(needs.no_retry_on)}")
     if needs.timeout is not None:
         said.append(f"{needs.timeout:g} s")
     if needs.priority:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
+from fields import any_of
 from hypothesis import given
 
+from jupyter_wf.environment import Environment, variable_digest
 from jupyter_wf.formats.dot import to_dot
 from jupyter_wf.formats.graphjson import to_json
 from jupyter_wf.formats.mermaid import to_mermaid
-from jupyter_wf.graph import Graph
+from jupyter_wf.graph import Graph, Requirements
 
 from .graphs import CALLS, HOSTILE, calls, diamond, graphs, hostile, task
 
@@ -71,6 +74,29 @@ def test_json_tells_the_structure(graph):
     assert {d["name"]: d.get("producer") for d in found["data"]} == {
         name: data.producer for name, data in graph.data.items()
     }
+
+
+@given(any_of(Requirements))
+def test_json_tells_all_that_a_task_asks_for(asked):
+    (found,) = json.loads(to_json(Graph.of([replace(task("a"), requirements=asked)])))["tasks"]
+    assert Requirements(**_tuples(found.get("requirements", {}))) == asked
+
+
+@given(any_of(Environment))
+def test_json_tells_the_environment_and_no_value_of_a_variable(around):
+    around = replace(around, env=tuple(sorted(dict(around.env).items())))
+    code = replace(task("a").code, environment=around)
+    (found,) = json.loads(to_json(Graph.of([replace(task("a"), code=code)])))["tasks"]
+    told = _tuples(found["environment"])
+    told["env"] = tuple(told.get("env", {}).items())
+    hidden = tuple((name, variable_digest(value)) for name, value in around.env)
+    assert Environment(**told) == replace(around, env=hidden)
+
+
+def _tuples(value):
+    if isinstance(value, list):
+        return tuple(map(_tuples, value))
+    return {k: _tuples(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def test_json_has_one_node_a_line_in_order_of_name():

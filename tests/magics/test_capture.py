@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import math
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from fields import names_of
 
 from jupyter_wf.errors import CaptureError
-from jupyter_wf.graph import Code, Data, Graph, Task
+from jupyter_wf.graph import Code, Data, Graph, Requirements, Task
 from jupyter_wf.magics.capture import Captured, capture
 from jupyter_wf.magics.options import parse_line
+from jupyter_wf.magics.tables import needs_text
 
 
 class Handle:
@@ -164,22 +167,37 @@ def test_a_seed_repeats_and_is_local() -> None:
     assert spaces[0]["y"][0] == np.random.default_rng(7).random()
 
 
-@pytest.mark.parametrize(
-    ("line", "field", "value"),
-    [
-        ("", "cpu", 1000),
-        ("--cpus 2.5", "cpu", 2500),
-        ("--gpu 0.2", "gpu", 200),
-        ("--memory 4GiB", "memory", 4295),
-        ("--memory 500MB", "memory", 500),
-        ("--retries 2", "retries", 2),
-        ("--timeout 60", "timeout", 60.0),
-        ("--partition gpu", "partition", "gpu"),
-        ("--no-cache", "cache", False),
-    ],
-)
+ASKED = [
+    ("--cpus 2.5", "cpu", 2500),
+    ("--gpu 0.2", "gpu", 200),
+    ("--memory 4GiB", "memory", 4295),
+    ("--memory 500MB", "memory", 500),
+    ("--gpu-memory 8GB", "gpu_memory", 8000),
+    ("--resource license=2 --resource disk", "resources", (("disk", 0), ("license", 2000))),
+    ("--retries 2", "retries", 2),
+    ("--retry-delay 3", "retry_delay", 3.0),
+    ("--retry-on OSError,x.Lost", "retry_on", ("OSError", "x.Lost")),
+    ("--no-retry-on KeyError", "no_retry_on", ("KeyError",)),
+    ("--timeout 60", "timeout", 60.0),
+    ("--partition gpu", "partition", "gpu"),
+    ("--no-cache", "cache", False),
+    ("--priority -1", "priority", -1),
+]
+
+
+@pytest.mark.parametrize(("line", "field", "value"), ASKED)
 def test_requirements(line: str, field: str, value: object) -> None:
-    assert getattr(parse_line(line).requirements, field) == value
+    assert parse_line(line).requirements == replace(Requirements(), **{field: value})
+
+
+def test_all_that_can_be_required_has_an_option() -> None:
+    assert {field for _, field, _ in ASKED} == names_of(Requirements)
+
+
+@pytest.mark.parametrize(("line", "field", "value"), ASKED)
+def test_what_is_required_is_shown(line: str, field: str, value: object) -> None:
+    plain = Requirements(retries=1)
+    assert needs_text(replace(plain, **{field: value})) != needs_text(plain)
 
 
 def test_env_may_be_repeated() -> None:
