@@ -174,5 +174,5 @@ class LocalEngine(LiveEngine):
             one.end()
         for bench in self._benches:
             bench.processes.close()
-            self._news.append(WorkerChanged(time.time(), bench.name, "left", bench.name))
+            self.publish(WorkerChanged(time.time(), bench.name, "left", bench.name))
         self._undo()

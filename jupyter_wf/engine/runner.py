@@ -2,7 +2,7 @@
 
 Any thread may call. The live graph is touched under one lock; instructions are performed, in order
 and without that lock, by whichever thread comes first; events are delivered by a thread of their
-own, so that a slow listener, or one that calls the engine, delays nobody else.
+own (see `delivery`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import time
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from threading import Condition, RLock, Thread, current_thread
+from threading import Condition, RLock
 from typing import Any
 
 from jupyter_wf.encodings import Encoded, decode, encode
 from jupyter_wf.engine.abc import Engine, Job, Store
+from jupyter_wf.engine.collector import collector
+from jupyter_wf.engine.delivery import Delivery
 from jupyter_wf.engine.signals import (
     Cancel,
     Demand,
@@ -48,9 +50,6 @@ logger = logging.getLogger("jupyter_wf.engine")
 NEAR = 64_000_000
 #: Bytes that each of them costs besides.
 BESIDES = 1000
-#: Events that are delivered as they come within `GATHER` seconds; more of them wait until its end.
-RUSH = 100
-GATHER = 5e-3
 
 
 class LiveEngine(Engine):
@@ -70,21 +69,17 @@ class LiveEngine(Engine):
         self._store: Store | None = None
         self._graph: LiveGraph | None = None
         self._writer: Writer | None = None
-        lock = RLock()
-        self._lock = Condition(lock)
-        self._done = Condition(lock)
-        self._asleep = self._lingering = self._urgent = False
+        self._lock = RLock()
+        self._done = Condition(self._lock)
+        self._delivery = Delivery(self._lock, self._done, self._due, lambda: self.hear(Tick()))
         self._outbox: list[Instruction] = []
         self._performing = False
-        self._news: list[Event] = []
-        self._delivering = False
-        self._listeners: list[Listener] = []
+        self._busy = False
         self._held: dict[str, Encoded] = {}
         self._near: OrderedDict[str, Encoded] = OrderedDict()
         self._near_bytes = 0
         self._broken: str | None = None
         self._closed = False
-        self._thread: Thread | None = None
 
     # -- what machines do; called in order, never under the lock, and must not block ------------
 
@@ -139,13 +134,7 @@ class LiveEngine(Engine):
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every batch of events; return the function that undoes this."""
-        with self._lock:
-            self._listeners = [*self._listeners, listener]
-
-        def undo() -> None:
-            self._unsubscribe(listener)
-
-        return undo
+        return self._delivery.subscribe(listener)
 
     def submit(self, jobs: Sequence[Job], known: Mapping[str, str], run: str = "") -> None:
         """Take on jobs; return at once."""
@@ -212,14 +201,12 @@ class LiveEngine(Engine):
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was computed is durable, and listeners know of it."""
-        listening = current_thread() is self._thread
 
         def done() -> bool:
             if self._broken or self._closed or self._graph is None:
                 return True
             idle = self._writer is None or not self._writer.busy
-            told = listening or not (self._news or self._delivering)
-            return not self._graph.writing and idle and told
+            return not self._graph.writing and idle and self._delivery.up_to_date
 
         with self._lock:
             return self._done.wait_for(done, timeout) and not self._broken
@@ -234,12 +221,10 @@ class LiveEngine(Engine):
         if self._writer is not None:
             self._writer.close()
         with self._lock:
-            self._lock.notify_all()
             self._done.notify_all()
-        if self._thread is not None and self._thread is not current_thread():
-            self._thread.join(5)
+            self._mind(busy=False)
+        self._delivery.close()
         with self._lock:
-            self._listeners = []
             self._held.clear()
             self._near.clear()
 
@@ -250,11 +235,13 @@ class LiveEngine(Engine):
         with self._lock:
             graph = self._live()
             for order in graph.handle(time.time(), *stimuli):
-                if isinstance(order, Emit):
-                    self._news.extend(order.events)
+                if type(order) is Emit:
+                    # Nobody waits for the news that something was submitted.
+                    urgent = not all(type(one) is Submit for one in stimuli)
+                    self._delivery.add(order.events, urgent=urgent)
                 else:
                     self._outbox.append(order)
-            self._wake(urgent=not all(type(one) is Submit for one in stimuli))
+            self._mind(busy=graph.busy)
         self._drain()
 
     def hear(self, *stimuli: Stimulus) -> None:
@@ -274,11 +261,19 @@ class LiveEngine(Engine):
         else:
             self.publish(TaskLog(time.time(), task, stream, what))
 
+    def _mind(self, *, busy: bool) -> None:
+        """Have garbage looked for less often while tasks are under way."""
+        if busy is not self._busy:
+            self._busy = busy
+            if busy:
+                collector.enter()
+            else:
+                collector.leave()
+
     def publish(self, *events: Event) -> None:
         """Tell listeners what does not concern the live graph."""
         with self._lock:
-            self._news.extend(events)
-            self._wake()
+            self._delivery.add(events)
 
     def task_of(self, serial: int) -> str | None:
         """Return the task whose current attempt this is."""
@@ -303,10 +298,10 @@ class LiveEngine(Engine):
             graph = self._live()
             keys = tuple(key for key, node in graph.tasks.items() if node.active)
             for order in graph.handle(time.time(), Cancel(keys, why)):
-                if isinstance(order, Emit):
-                    self._news.extend(order.events)
+                if type(order) is Emit:
+                    self._delivery.add(order.events)
             self._broken = why
-            self._wake()
+            self._mind(busy=False)
         logger.error("%s", why)
 
     def _wrote(self, stimuli: list[Stimulus]) -> None:
@@ -324,7 +319,7 @@ class LiveEngine(Engine):
             raise EngineError("This engine has no store yet. Call start(store) first.")
         return self._graph
 
-    # -- performing, delivering ----------------------------------------------------------------
+    # -- performing ----------------------------------------------------------------------------
 
     def _drain(self) -> None:
         while True:
@@ -362,63 +357,7 @@ class LiveEngine(Engine):
                 assert self._writer is not None
                 self._writer.put(0, order.record, {})
 
-    def _wake(self, *, urgent: bool = True) -> None:
-        """Have news delivered: at once, or if nobody can be waiting for them, within `GATHER`."""
-        if self._thread is None and not self._closed:
-            self._thread = Thread(target=self._deliver, name="jupyter-wf-events", daemon=True)
-            self._thread.start()
-        self._urgent = self._urgent or (urgent and bool(self._news))
-        if self._asleep and self._news and (urgent or not self._lingering):
-            self._asleep = False
-            self._lock.notify()
-
-    def _deliver(self) -> None:
-        since, count = time.monotonic(), 0
-        while True:
-            if count > RUSH:
-                # Every wake-up takes the interpreter's lock from somebody who has work to do.
-                time.sleep(max(0.0, since + GATHER - time.monotonic()))
-                since, count = time.monotonic(), 0
-            with self._lock:
-                self._delivering = False
-                self._done.notify_all()
-                due = self._sleep()
-                events, self._news = tuple(self._news), []
-                self._delivering = bool(events)
-                count = count + len(events) if time.monotonic() - since < GATHER else len(events)
-                if count == len(events):
-                    since = time.monotonic()
-                listeners, closed = self._listeners, self._closed
-            for listener in listeners if events else ():
-                try:
-                    listener(events)
-                except Exception:
-                    logger.exception("A listener failed, and is not called again.")
-                    self._unsubscribe(listener)
-            if closed and not events:
-                return
-            if due is not None and due <= 0 and not closed:
-                self.hear(Tick())
-
-    def _sleep(self) -> float | None:
-        """Wait for news, or for the time to tick; return seconds until then."""
-        self._asleep = self._lingering = True
-        while True:
-            due = self._due()
-            if self._closed or (due is not None and due <= 0):
-                break
-            if self._news and (self._urgent or not self._lingering):
-                break
-            if self._lingering:
-                # Right after a delivery, only what somebody waits for is worth a wake-up.
-                told = self._lock.wait(min(GATHER, due if due is not None else GATHER))
-                self._lingering = False
-                if told or self._news:
-                    break
-            else:
-                self._lock.wait(due)
-        self._asleep = self._lingering = self._urgent = False
-        return due
+    # -- the clock -----------------------------------------------------------------------------
 
     def _due(self) -> float | None:
         """Return seconds until the live graph wants to know the time."""
@@ -426,7 +365,3 @@ class LiveEngine(Engine):
             return None
         at = self._graph.deadline()
         return None if at is None else at - time.time()
-
-    def _unsubscribe(self, listener: Listener) -> None:
-        with self._lock:
-            self._listeners = [found for found in self._listeners if found is not listener]

@@ -129,6 +129,12 @@ class LiveGraph:
         return len(self.live.writing)
 
     @property
+    def busy(self) -> bool:
+        """Whether anything runs, could run, or is being written."""
+        live = self.live
+        return bool(live.serials or live.writing or len(live.ready))
+
+    @property
     def demand(self) -> int:
         """How many slots could be used now."""
         return demand(self.live)

@@ -210,4 +210,4 @@ class FuturesEngine(LiveEngine):
             threads[link.name].join(GRACE)
             link.kill()
             threads[link.name].join(GRACE)
-            self._news.append(WorkerChanged(time.time(), link.name, "left", link.name))
+            self.publish(WorkerChanged(time.time(), link.name, "left", link.name))
