@@ -24,8 +24,9 @@ from jupyter_wf.engine.signals import (
 )
 from jupyter_wf.engine.state import LiveGraph
 from jupyter_wf.fingerprint import data_key
-from jupyter_wf.graph import Code, Requirements
+from jupyter_wf.graph import Code
 from jupyter_wf.records import Stored
+from jupyter_wf.requirements import Requirements
 
 TASKS = 30_000
 LEASES = 8

@@ -15,9 +15,10 @@ from jupyter_wf.engine.abc import Engine, Job
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import Failure, RunChanged, TaskCached, TaskFailed
 from jupyter_wf.fingerprint import data_key
-from jupyter_wf.graph import Requirements, Task
+from jupyter_wf.graph import Task
 from jupyter_wf.plan import Plan
 from jupyter_wf.records import Record
+from jupyter_wf.requirements import Requirements
 from jupyter_wf.resources import lacking, need_of
 from jupyter_wf.run import Run
 

@@ -10,73 +10,19 @@ whether it must run (`plan`) or where (`engine`).
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal
 
 from immutables import Map
 
 from jupyter_wf.environment import Environment
 from jupyter_wf.errors import CycleError, DoubleProducerError, GraphError, MissingInputError
 from jupyter_wf.naming import check_name, short_names
-
-
-class Step(Protocol):
-    """From one task to its neighbours in one direction."""
-
-    def __call__(self, task: str, /) -> Iterable[str]:
-        """Return the neighbours' names."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Requirements:
-    """What a task asks of the worker that runs it; never part of its identity.
-
-    Parameters
-    ----------
-    partition : str or None
-        Name of a class of workers; None takes any.
-    cpu, gpu : int
-        Thousandths of a core and of a device; more than one device only as a whole.
-    memory, gpu_memory : int
-        Megabytes (10**6 bytes) reserved on the worker, and on each device.
-    resources : tuple of (str, int)
-        Thousandths of what users named, sorted; 0 asks that there be some, and takes nothing.
-    retries : int
-        How often a failed attempt is repeated.
-    timeout : float or None
-        Seconds after which an attempt is stopped.
-    cache : bool
-        Whether a stored result may stand in for a run.
-    priority : int
-        Of the tasks that are ready, those with a higher one start first.
-    retry_delay : float
-        Seconds until the first repetition; each further one waits about twice as long.
-    retry_on, no_retry_on : tuple of str
-        Names of the exceptions after which an attempt is repeated (none: all), and is not.
-    """
-
-    partition: str | None = None
-    cpu: int = 1000
-    gpu: int = 0
-    memory: int = 0
-    retries: int = 0
-    timeout: float | None = None
-    cache: bool = True
-    priority: int = 0
-    retry_delay: float = 0.1
-    retry_on: tuple[str, ...] = ()
-    no_retry_on: tuple[str, ...] = ()
-    gpu_memory: int = 0
-    resources: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def choosy(self) -> bool:
-        """Whether there may be workers that can't serve it."""
-        return bool(self.partition or self.gpu or self.memory or self.gpu_memory or self.resources)
+from jupyter_wf.requirements import Requirements
+from jupyter_wf.walks import check_no_way_back, in_order, reachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +218,7 @@ class Graph:
             made[task.name] = task
         graph = Graph(made.finish(), data.finish())
         for task in rewired:
-            graph._check_acyclic_from(task)
+            check_no_way_back(task.name, graph.dependencies)
         return graph._pruned() if replaced else graph
 
     def without_task(self, name: str) -> Graph:
@@ -289,6 +235,15 @@ class Graph:
         if name not in self.data or self.data[name].content is None:
             raise GraphError(f"There is no value named {name!r} that was given from outside.")
         return replace(self, data=self.data.set(name, Data(name)))._pruned()
+
+    def _pruned(self) -> Graph:
+        unread = [n for n, d in self.data.items() if d.orphan and not self.dependents(n)]
+        if not unread:
+            return self
+        data = self.data.mutate()
+        for name in unread:
+            del data[name]
+        return replace(self, data=data.finish())
 
     # -- questions -----------------------------------------------------------------------------
 
@@ -320,24 +275,13 @@ class Graph:
 
     def ancestors(self, tasks: Iterable[str]) -> frozenset[str]:
         """Names of all tasks that `tasks` need, directly or not, without themselves."""
-        return self._closure(tasks, self.dependencies)
+        return reachable(tasks, self.dependencies)
 
     def descendants(self, tasks: Iterable[str]) -> frozenset[str]:
         """Names of all tasks that need one of `tasks`, directly or not, without themselves."""
-        return self._closure(
+        return reachable(
             tasks, lambda t: (r for _, d in self.tasks[t].outputs for r in self.dependents(d))
         )
-
-    def _closure(self, tasks: Iterable[str], step: Step) -> frozenset[str]:
-        start = tuple(tasks)
-        seen: set[str] = set()
-        todo = list(start)
-        while todo:
-            for name in step(todo.pop()):
-                if name not in seen:
-                    seen.add(name)
-                    todo.append(name)
-        return frozenset(seen) - frozenset(start)
 
     def order(self) -> tuple[str, ...]:
         """Names of all tasks, each after those it depends on; ties in order of name."""
@@ -345,57 +289,12 @@ class Graph:
 
     @cached_property
     def _order(self) -> tuple[str, ...]:
-        done: dict[str, None] = {}
-        path: dict[str, Iterator[str]] = {}
-        for root in sorted(self.tasks):
-            if root in done:
-                continue
-            path[root] = iter(self.dependencies(root))
-            while path:
-                name = next(reversed(path))
-                for parent in path[name]:
-                    if parent in path:
-                        found = [*path]
-                        raise _cycle(found[found.index(parent) :][::-1])
-                    if parent not in done:
-                        path[parent] = iter(self.dependencies(parent))
-                        break
-                else:
-                    del path[name]
-                    done[name] = None
-        return tuple(done)
+        return in_order(sorted(self.tasks), self.dependencies)
 
     @cached_property
     def short_names(self) -> Mapping[str, str]:
         """Name of each task and data → as it is to be read where the graph is shown."""
         return MappingProxyType(short_names(dict.fromkeys([*self.tasks, *self.data])))
-
-    # -- validity ------------------------------------------------------------------------------
-
-    def _check_acyclic_from(self, task: Task) -> None:
-        """Raise `CycleError` if `task` is among its own ancestors."""
-        came_from: dict[str, str] = {}
-        todo = [task.name]
-        while todo:
-            name = todo.pop()
-            for parent in self.dependencies(name):
-                if parent == task.name:
-                    path = [name]
-                    while path[-1] != task.name:
-                        path.append(came_from[path[-1]])
-                    raise _cycle(path)
-                if parent not in came_from:
-                    came_from[parent] = name
-                    todo.append(parent)
-
-    def _pruned(self) -> Graph:
-        unread = [n for n, d in self.data.items() if d.orphan and not self.dependents(n)]
-        if not unread:
-            return self
-        data = self.data.mutate()
-        for name in unread:
-            del data[name]
-        return replace(self, data=data.finish())
 
 
 def _check_task(task: Task) -> None:
@@ -448,11 +347,6 @@ def _check_inputs(task: Task, data: Container[str]) -> None:
             f"Task {task.name!r} reads {_list(missing)}, which no task produces. "
             f"Define it first, or correct the name."
         )
-
-
-def _cycle(path: list[str]) -> CycleError:
-    names = " → ".join(repr(n) for n in [*path, path[0]])
-    return CycleError(f"These tasks would depend on themselves: {names}. Remove one of the inputs.")
 
 
 def _list(names: list[str]) -> str:

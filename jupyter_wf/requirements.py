@@ -1,13 +1,13 @@
-"""What people write of a task's needs, turned into integers."""
+"""What a task asks of the worker that runs it: as people write it, and in integers."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from jupyter_wf.errors import CaptureError
-from jupyter_wf.graph import Requirements
 
 #: Classes of exceptions, or their names.
 Kinds = str | type[BaseException] | Sequence[str | type[BaseException]]
@@ -15,6 +15,54 @@ UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 BINARY = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 OPTIONS = frozenset({"cpu", "cpus", "gpu", "gpu_memory", "memory", "partition", "workers"})
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)(b?)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a task asks of the worker that runs it; never part of its identity.
+
+    Parameters
+    ----------
+    partition : str or None
+        Name of a class of workers; None takes any.
+    cpu, gpu : int
+        Thousandths of a core and of a device; more than one device only as a whole.
+    memory, gpu_memory : int
+        Megabytes (10**6 bytes) reserved on the worker, and on each device.
+    resources : tuple of (str, int)
+        Thousandths of what users named, sorted; 0 asks that there be some, and takes nothing.
+    retries : int
+        How often a failed attempt is repeated.
+    timeout : float or None
+        Seconds after which an attempt is stopped.
+    cache : bool
+        Whether a stored result may stand in for a run.
+    priority : int
+        Of the tasks that are ready, those with a higher one start first.
+    retry_delay : float
+        Seconds until the first repetition; each further one waits about twice as long.
+    retry_on, no_retry_on : tuple of str
+        Names of the exceptions after which an attempt is repeated (none: all), and is not.
+    """
+
+    partition: str | None = None
+    cpu: int = 1000
+    gpu: int = 0
+    memory: int = 0
+    retries: int = 0
+    timeout: float | None = None
+    cache: bool = True
+    priority: int = 0
+    retry_delay: float = 0.1
+    retry_on: tuple[str, ...] = ()
+    no_retry_on: tuple[str, ...] = ()
+    gpu_memory: int = 0
+    resources: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def choosy(self) -> bool:
+        """Whether there may be workers that can't serve it."""
+        return bool(self.partition or self.gpu or self.memory or self.gpu_memory or self.resources)
 
 
 def megabytes(size: str | int) -> int:

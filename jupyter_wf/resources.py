@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from jupyter_wf.errors import EngineError
-from jupyter_wf.graph import Requirements
-from jupyter_wf.requirements import megabytes
+from jupyter_wf.requirements import Requirements, megabytes
 
 #: Megabytes of a worker, or of a device, that says nothing of its memory.
 UNSAID = 10**9

@@ -15,10 +15,10 @@ from jupyter_wf.environment import Environment
 from jupyter_wf.environment import environment as environment_of
 from jupyter_wf.errors import CaptureError, FingerprintError, WorkflowError
 from jupyter_wf.fingerprint import digest, task_key
-from jupyter_wf.graph import Call, Code, Requirements, Slot, Task
+from jupyter_wf.graph import Call, Code, Slot, Task
 from jupyter_wf.handle import DataHandle
 from jupyter_wf.naming import call_name
-from jupyter_wf.requirements import Kinds, requirements
+from jupyter_wf.requirements import Kinds, Requirements, requirements
 from jupyter_wf.workflow import current
 
 RESULT = "result"

@@ -20,7 +20,8 @@ from jupyter_wf.fingerprint import (
     source_key,
     task_key,
 )
-from jupyter_wf.graph import Call, Code, Data, Graph, Requirements, Task
+from jupyter_wf.graph import Call, Code, Data, Graph, Task
+from jupyter_wf.requirements import Requirements
 
 BODY = """
 total = 0

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from jupyter_wf.errors import GraphError
 from jupyter_wf.fingerprint import Keys, combine, graph_keys
-from jupyter_wf.graph import Call, Code, Data, Graph, Requirements, Task
+from jupyter_wf.graph import Call, Code, Data, Graph, Task
 from jupyter_wf.plan import Plan, differences, make_plan
 from jupyter_wf.records import Record
+from jupyter_wf.requirements import Requirements
 
 GIVEN = Data("raw", content="c" * 40)
 

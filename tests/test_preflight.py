@@ -6,8 +6,9 @@ import pytest
 
 import jupyter_wf as wf
 from jupyter_wf.errors import TaskError, WorkflowError
-from jupyter_wf.graph import Code, Requirements, Task
+from jupyter_wf.graph import Code, Task
 from jupyter_wf.magics.tables import partitions_table
+from jupyter_wf.requirements import Requirements
 
 
 def engine() -> wf.LocalEngine:

@@ -13,8 +13,7 @@ import jupyter_wf as wf
 from jupyter_wf.engine.dask.wire import family_in, family_out
 from jupyter_wf.engine.family import Family
 from jupyter_wf.engine.testing import call
-from jupyter_wf.graph import Requirements
-from jupyter_wf.requirements import requirements
+from jupyter_wf.requirements import Requirements, requirements
 
 #: Something else than the default of everything that can be asked for.
 ASKED: dict[str, Any] = {

@@ -10,8 +10,9 @@ from typing import Any
 
 from jupyter_wf.encodings import Encoded, decode
 from jupyter_wf.events import Listener
-from jupyter_wf.graph import Call, Code, Requirements
+from jupyter_wf.graph import Call, Code
 from jupyter_wf.records import Item, Record, Stored
+from jupyter_wf.requirements import Requirements
 from jupyter_wf.resources import Worker
 
 

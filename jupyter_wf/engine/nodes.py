@@ -19,8 +19,8 @@ from jupyter_wf.engine.signals import Durable, Instruction, Unstored
 from jupyter_wf.engine.turns import Class, Turns
 from jupyter_wf.engine.values import Datum, Values
 from jupyter_wf.events import FINAL, Event, State
-from jupyter_wf.graph import Requirements
 from jupyter_wf.records import Record, Stored
+from jupyter_wf.requirements import Requirements
 from jupyter_wf.resources import Amounts
 
 

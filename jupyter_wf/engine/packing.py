@@ -16,7 +16,7 @@ from functools import partial
 from jupyter_wf.engine.machines import NONE, Grant, Machine
 from jupyter_wf.engine.ready import Ready
 from jupyter_wf.engine.turns import Class, Place, Turns
-from jupyter_wf.graph import Requirements
+from jupyter_wf.requirements import Requirements
 from jupyter_wf.resources import Amounts, need_of
 
 AHEAD = 0.02

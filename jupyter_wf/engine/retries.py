@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from jupyter_wf.fingerprint import digest
-from jupyter_wf.graph import Requirements
+from jupyter_wf.requirements import Requirements
 
 #: Most seconds between two attempts, unless the first delay asked for is longer.
 LONGEST = 60.0

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from unicodedata import east_asian_width
 
-from jupyter_wf.formats.layout import Box, Edge, layout
+from jupyter_wf.formats.layers import Box, Edge
+from jupyter_wf.formats.layout import layout
 from jupyter_wf.graph import Graph, Task
 
 MARGIN = 16.0

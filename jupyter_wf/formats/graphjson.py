@@ -12,7 +12,8 @@ from dataclasses import asdict
 from typing import Any
 
 from jupyter_wf.environment import Environment, variable_digest
-from jupyter_wf.graph import Data, Graph, Requirements, Task
+from jupyter_wf.graph import Data, Graph, Task
+from jupyter_wf.requirements import Requirements
 
 _NOTHING_ASKED = asdict(Requirements())
 _NOTHING_AROUND = asdict(Environment())

@@ -12,8 +12,7 @@ from typing import Any, NoReturn
 
 from jupyter_wf.environment import Environment, environment
 from jupyter_wf.errors import CaptureError
-from jupyter_wf.graph import Requirements
-from jupyter_wf.requirements import requirements
+from jupyter_wf.requirements import Requirements, requirements
 
 DESCRIPTION = """\
 Make this cell a task: code that runs on a worker, once, and whose results are kept.

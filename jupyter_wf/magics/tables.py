@@ -9,7 +9,8 @@ from jupyter_wf.resources import UNSAID, WHOLE, Worker
 
 if TYPE_CHECKING:
     from jupyter_wf.environment import Environment
-    from jupyter_wf.graph import Requirements, Task
+    from jupyter_wf.graph import Task
+    from jupyter_wf.requirements import Requirements
     from jupyter_wf.workflow import Workflow
 
 

@@ -13,10 +13,11 @@ from types import MappingProxyType
 
 from jupyter_wf.errors import GraphError
 from jupyter_wf.fingerprint import Keys
-from jupyter_wf.graph import Graph, Requirements, Task
+from jupyter_wf.graph import Graph, Task
 from jupyter_wf.plan.steps import Action, Plan, Step, timed
 from jupyter_wf.plan.why import differences, some, stored
 from jupyter_wf.records import Record
+from jupyter_wf.requirements import Requirements
 
 Find = Callable[[str], Record | None]
 

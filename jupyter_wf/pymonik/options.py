@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
-from jupyter_wf.graph import Requirements
-from jupyter_wf.requirements import requirements
+from jupyter_wf.requirements import Requirements, requirements
 
 PREFIX = "pmk_"
 

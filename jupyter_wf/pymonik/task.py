@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from jupyter_wf.graph import Requirements
 from jupyter_wf.handle import DataHandle
 from jupyter_wf.pymonik.body import Body
 from jupyter_wf.pymonik.files import Materialize
 from jupyter_wf.pymonik.options import TaskOptions, duration, split
 from jupyter_wf.pymonik.results import MultiResultHandle, ResultHandle
 from jupyter_wf.pymonik.session import Pymonik, current
+from jupyter_wf.requirements import Requirements
 from jupyter_wf.task import TaskFunction
 
 P = ParamSpec("P")

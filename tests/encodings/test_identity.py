@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_wf.encodings import decode, encode
-from jupyter_wf.graph import Requirements, Slot
+from jupyter_wf.graph import Slot
+from jupyter_wf.requirements import Requirements
 
 # -- identity -------------------------------------------------------------------------------------
 

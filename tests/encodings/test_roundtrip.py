@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as npst
 from jupyter_wf.encodings import decode, encode
 from jupyter_wf.engine.store.testing import same
 from jupyter_wf.errors import FingerprintError
-from jupyter_wf.graph import Requirements
+from jupyter_wf.requirements import Requirements
 
 
 class Local(NamedTuple):

@@ -15,8 +15,7 @@ from jupyter_wf.engine.state import LiveGraph
 from jupyter_wf.engine.testing import VirtualCluster, cell
 from jupyter_wf.engine.turns import EACH, LEAST
 from jupyter_wf.errors import CaptureError
-from jupyter_wf.graph import Requirements
-from jupyter_wf.requirements import requirements
+from jupyter_wf.requirements import Requirements, requirements
 from jupyter_wf.resources import Amounts, Device, Offer, Worker, lacking, need_of, offer_of
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_wf.formats.layout import Box, Edge, Layout, layout
+from jupyter_wf.formats.layers import Box, Edge
+from jupyter_wf.formats.layout import Layout, layout
 
 
 @st.composite

@@ -13,7 +13,8 @@ from jupyter_wf.environment import Environment, variable_digest
 from jupyter_wf.formats.dot import to_dot
 from jupyter_wf.formats.graphjson import to_json
 from jupyter_wf.formats.mermaid import to_mermaid
-from jupyter_wf.graph import Graph, Requirements
+from jupyter_wf.graph import Graph
+from jupyter_wf.requirements import Requirements
 
 from .graphs import CALLS, HOSTILE, calls, diamond, graphs, hostile, task
 

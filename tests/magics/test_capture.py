@@ -13,10 +13,11 @@ import pytest
 from fields import names_of
 
 from jupyter_wf.errors import CaptureError
-from jupyter_wf.graph import Code, Data, Graph, Requirements, Task
+from jupyter_wf.graph import Code, Data, Graph, Task
 from jupyter_wf.magics.capture import Captured, capture
 from jupyter_wf.magics.options import parse_line
 from jupyter_wf.magics.tables import needs_text
+from jupyter_wf.requirements import Requirements
 
 
 class Handle:

@@ -29,8 +29,9 @@ from jupyter_wf.engine.signals import (
     Stimulus,
 )
 from jupyter_wf.events import Failure
-from jupyter_wf.graph import Call, Code, Requirements
+from jupyter_wf.graph import Call, Code
 from jupyter_wf.records import Stored
+from jupyter_wf.requirements import Requirements
 
 #: Bytes from which a buffer is not copied into the message.
 ASIDE = 64_000

@@ -18,7 +18,8 @@ from jupyter_wf.events import (
     WorkerSample,
 )
 from jupyter_wf.fingerprint import combine, data_key, task_key
-from jupyter_wf.graph import Call, Code, Requirements
+from jupyter_wf.graph import Call, Code
+from jupyter_wf.requirements import Requirements
 
 
 def cell(
