@@ -165,6 +165,21 @@ class LiveEngine(Engine):
                 return self._broken or ""
             return self._graph.why(task, time.time())
 
+    def busy(self, tasks: Iterable[str]) -> bool:
+        """Whether any of these tasks is still to end."""
+        with self._lock:
+            if self._graph is None or self._broken or self._closed:
+                return False
+            held = self._graph.tasks
+            return any(key in held and held[key].active for key in tasks)
+
+    def not_running(self, tasks: Iterable[str]) -> tuple[str, ...]:
+        """Return which of these tasks are still to end, and have no attempt under way."""
+        with self._lock:
+            held = self._live().tasks
+            found = [held[key] for key in tasks if key in held]
+            return tuple([n.job.key for n in found if n.active and not n.serial])
+
     def forget(self, tasks: Iterable[str]) -> None:
         """Drop finished tasks and their values from memory; what is stored stays stored."""
         self.feed(Forget(tuple(tasks)))

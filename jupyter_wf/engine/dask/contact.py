@@ -6,6 +6,7 @@ import asyncio
 import importlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
 import dask
@@ -52,6 +53,15 @@ def find(target: Any, security: Security | None) -> tuple[str, Security | None]:
         # A cluster that has not been started has words here, and no address.
         raise NotStartedError(f"this {type(target).__name__} is not started, or is closed")
     return address, security
+
+
+def as_client(security: Security) -> Security:
+    """Return a worker's security as a client's: it may have been given nothing else."""
+    found = copy(security)
+    for what in ("cert", "key"):
+        if getattr(found, f"tls_client_{what}") is None:
+            setattr(found, f"tls_client_{what}", getattr(found, f"tls_worker_{what}"))
+    return found
 
 
 def reach(address: str, security: Security | None) -> None:

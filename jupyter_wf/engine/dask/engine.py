@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -14,19 +14,31 @@ from uuid import uuid4
 from distributed import Client, Security
 
 from jupyter_wf.encodings import Encoded
-from jupyter_wf.engine.abc import Store
+from jupyter_wf.engine.abc import Job, Store
 from jupyter_wf.engine.dask.cluster import embedded, planned
 from jupyter_wf.engine.dask.contact import failure, find, reach
 from jupyter_wf.engine.dask.crew import Crew
+from jupyter_wf.engine.dask.deposit import Depositor
+from jupyter_wf.engine.dask.guardian import Guardian
+from jupyter_wf.engine.dask.install import install
 from jupyter_wf.engine.dask.large import receive
 from jupyter_wf.engine.dask.link import Link
-from jupyter_wf.engine.dask.pin import TOPIC, pin
+from jupyter_wf.engine.dask.pin import TOPIC, Pin
 from jupyter_wf.engine.dask.plugin import CAME, LeasePlugin
 from jupyter_wf.engine.dask.session import HERE
 from jupyter_wf.engine.dask.slots import Slots
 from jupyter_wf.engine.dask.watch import Watch
 from jupyter_wf.engine.runner import LiveEngine
-from jupyter_wf.engine.signals import Demand, Drop, HandOver, Interrupt, Provide, Recall
+from jupyter_wf.engine.signals import (
+    Cancel,
+    Demand,
+    Drop,
+    HandOver,
+    Interrupt,
+    Provide,
+    Recall,
+    Submit,
+)
 from jupyter_wf.engine.state import KEEP
 from jupyter_wf.errors import EngineError
 from jupyter_wf.resources import Words, Worker
@@ -71,6 +83,10 @@ class DaskEngine(LiveEngine):
         After how many times the usual time of its code a task gets a copy on another worker that
         has nothing to do; the first answer counts. 0 for never: a body's effects outside its
         outputs would happen twice.
+    guarded : bool
+        Whether a cluster that is not our own goes on with what was asked for, if this process dies
+        without closing the engine; see `engine.dask.guardian`. It takes a store that its workers
+        can open.
     """
 
     def __init__(
@@ -85,8 +101,11 @@ class DaskEngine(LiveEngine):
         silent: float = SILENT,
         speculate: float = 0.0,
         keep: int = KEEP,
+        guarded: bool = True,
     ) -> None:
         super().__init__(keep, speculate)
+        self._guarded = guarded and target is not None
+        self._depositor: Depositor | None = None
         self._target = target
         self._workers = workers
         self._partitions = partitions or {}
@@ -151,11 +170,13 @@ class DaskEngine(LiveEngine):
         client = Client(address, security=security, set_as_default=False)
         self._client = client
         client.register_plugin(LeasePlugin())
+        store = self._store
+        assert store is not None
         if self._target is not None:
-            try:
-                client.sync(client.scheduler.register_scheduler_plugin, **pin())
-            except ValueError as error:  # it takes no pickles
-                logger.info("The cluster may scale less than it could: %s", error)
+            install(client, Pin)
+        if self._guarded and store.shared and install(client, Guardian):
+            about = (self._session, store.url, self._share)
+            self._depositor = Depositor(client, *about, self.busy)
 
     def _planned(self) -> tuple[Worker, ...]:
         return planned(self._workers, self._partitions) if self._target is None else ()
@@ -187,9 +208,22 @@ class DaskEngine(LiveEngine):
             if client.get_events(TOPIC):
                 slots.scales()
         self._loop = client.loop.asyncio_loop
-        watch = Watch(client, crew, slots, self._silent, self.fail)
+        watch = Watch(client, crew, slots, self._silent, self.fail, self._depositor)
         self._watching = asyncio.run_coroutine_threadsafe(watch.keep(), self._loop)
         self._crew, self._slots = crew, slots
+
+    def submit(self, jobs: Sequence[Job], known: Mapping[str, str], run: str = "") -> None:
+        """Take on jobs; return at once."""
+        super().submit(jobs, known, run)
+        if self._depositor is not None:
+            self._depositor.note(Submit(tuple(jobs), dict(known), run))
+
+    def cancel(self, tasks: Iterable[str]) -> None:
+        """Stop tasks and all that need them, running ones included; return at once."""
+        asked = Cancel(tuple(tasks))
+        super().cancel(asked.tasks)
+        if self._depositor is not None:
+            self._depositor.note(asked)
 
     def _in_demand(self) -> tuple[int, int]:
         with self._lock:
@@ -292,6 +326,8 @@ class DaskEngine(LiveEngine):
     async def _leave(self, crew: Crew) -> None:
         """Give the slots back: leases first, because closing a client would only forget them."""
         self._watching.cancel()
+        if self._depositor is not None:
+            await self._depositor.withdraw()
         await crew.dismiss()
         if self._slots is not None:
             self._slots.forget()

@@ -10,10 +10,8 @@ The scheduler need not have this package: the module travels there as it stands.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
-import cloudpickle
 from distributed import SchedulerPlugin
 
 #: Where it is noted that the cluster scales by demand.
@@ -48,9 +46,3 @@ class Pin(SchedulerPlugin):
             task = self.scheduler.tasks.get(key)
             if task is not None:
                 task.prefix.duration_average = SECONDS
-
-
-def pin() -> dict[str, Any]:
-    """Return what to tell a scheduler so that it takes the plugin."""
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    return {"plugin": cloudpickle.dumps(Pin()), "name": Pin.name, "idempotent": True}

@@ -15,6 +15,7 @@ from distributed import Status, WorkerPlugin
 
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.dask.fair import FairShare
+from jupyter_wf.engine.dask.heirs import Heirs
 from jupyter_wf.engine.dask.large import LARGE, Sender
 from jupyter_wf.engine.dask.lease import PLUGIN
 from jupyter_wf.engine.dask.memory import LateStore
@@ -52,9 +53,16 @@ class LeasePlugin(WorkerPlugin):
         self._undo: Callable[[], None] = redirection.install()
         self._switch = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH)
-        worker.handlers.update(
-            wf_open=self.open, wf_fetch=self.fetch, wf_tally=self.tally, wf_flush=self.flush
-        )
+        self._heirs = Heirs(worker)
+        self._handlers = {
+            "wf_open": self.open,
+            "wf_fetch": self.fetch,
+            "wf_tally": self.tally,
+            "wf_flush": self.flush,
+            "wf_take_over": self._heirs.take_over,
+            "wf_give_way": self._heirs.give_way,
+        }
+        worker.handlers.update(self._handlers)
         self._sender = Sender(worker, self._value)
         await worker.set_resources(wf=worker.state.nthreads)
         worker.log_event(CAME, {"worker": worker.address})
@@ -70,7 +78,8 @@ class LeasePlugin(WorkerPlugin):
         self._unheed()
         self._leave()
         await asyncio.gather(*[session.finish(STAY) for session in [*self.sessions.values()]])
-        for name in ("wf_open", "wf_fetch", "wf_tally", "wf_flush"):
+        self._heirs.close()
+        for name in self._handlers:
             worker.handlers.pop(name, None)
         sys.setswitchinterval(self._switch)
         self._undo()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from jupyter_wf.engine.dask.crew import Crew
+from jupyter_wf.engine.dask.deposit import Depositor
 from jupyter_wf.engine.dask.health import Vigil
 from jupyter_wf.engine.dask.slots import Slots
 
@@ -35,6 +36,8 @@ class Watch:
         Seconds without a word after which a worker is suspected.
     fail : callable
         Told why nothing more can be expected of the cluster.
+    depositor : Depositor or None
+        Settled at each look.
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class Watch:
         slots: Slots,
         silent: float,
         fail: Callable[[str], None],
+        depositor: Depositor | None = None,
     ) -> None:
         self._client = client
         self._crew = crew
         self._slots = slots
         self._silent = silent
         self._fail = fail
+        self._depositor = depositor
 
     async def keep(self) -> None:
         """Watch until cancelled, or until the scheduler is lost."""
@@ -74,6 +79,9 @@ class Watch:
                 if self._know_all():
                     slots.count(here.values())
                     slots.settle()
+                if self._depositor is not None:
+                    with suppress(OSError):  # the next look will tell
+                        await self._depositor.settle()
             else:
                 lost = lost or asked
                 # A client sees at once that a scheduler has ended; one that is only slow is busy.
