@@ -6,7 +6,7 @@ import importlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from jupyter_wf.engine.abc import Engine, Store
-from jupyter_wf.errors import GraphError, NotComputedError, WorkflowError
+from jupyter_wf.errors import EngineError, GraphError, NotComputedError, WorkflowError
 from jupyter_wf.events import GraphChanged, Listener
 from jupyter_wf.execution import Execution
 from jupyter_wf.fingerprint import Keys, graph_keys
@@ -442,12 +442,14 @@ class Workflow:
         self.store.refresh()
 
     def close(self) -> None:
-        """Wait until computed values are durable, stop what was started here, let go of files."""
+        """Wait until computed values are durable, cancel the rest, let go of machines and files."""
         self._execution.close()
         with self._edits:
             engine, self._closed = self._engine, True
         if engine is not None:
             engine.flush(AT_EXIT)
+            with suppress(EngineError):  # it was closed, or lost its machines
+                engine.cancel([key for key, task in self.status.tasks.items() if not task.settled])
             engine.close()
         if self._store is not None:
             self._store.close()

@@ -209,6 +209,21 @@ def test_waiting_ends_at_the_timeout_and_cancel_stops(flow: wf.Workflow) -> None
         slow.get()
 
 
+def test_closing_wakes_up_who_waits(flow: wf.Workflow) -> None:
+    GATE.clear()
+    run = flow.run(blocked.invoke(2))
+    waiting = threading.Thread(target=run.wait, daemon=True)
+    waiting.start()
+    try:
+        closing = threading.Thread(target=flow.close, daemon=True)
+        closing.start()
+        waiting.join(20)
+        assert run.state == "cancelled"
+    finally:
+        GATE.set()
+    closing.join(20)
+
+
 def test_a_second_session_computes_nothing(flow: wf.Workflow, tmp_path: Path) -> None:
     values = [add.invoke(i, 1) for i in range(5)]
     result = total.invoke(values).get()

@@ -1,4 +1,4 @@
-"""A kernel is killed whose cluster is not its own: what ran there comes to its end, and is kept."""
+"""A kernel is killed before its cluster knew what it asked for: what ran ends, and is kept."""
 
 from __future__ import annotations
 

@@ -142,7 +142,9 @@ def test_a_living_kernel_has_precedence(place: Place) -> None:
             one.kill()
             until(lambda: place.deposits("orphans") == [program.LENGTH], "somebody took over")
         with kernel(place.address, place.folder) as other:
-            until(lambda: place.deposits("orphans") == [program.GATE], "it left all to the living one")
+            until(
+                lambda: place.deposits("orphans") == [program.GATE], "it left all to the living one"
+            )
             (place.folder / "go").touch()
             assert other.stdout is not None
             assert other.stdout.readline() == "stored\n"

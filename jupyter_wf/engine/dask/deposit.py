@@ -96,6 +96,12 @@ class Depositor:
             self._left = True
             await self._client.scheduler.wf_deposit(**self._about, entry=entry, keys=keys)
 
+    def orphans(self) -> list[int]:
+        """Return how many tasks each process has that took over from a session on this store."""
+        ask = self._client.scheduler.wf_deposits
+        found = self._client.sync(ask, store=self._about["store"])
+        return list(found["orphans"])
+
     async def withdraw(self) -> None:
         """Have nobody take over."""
         if self._left:

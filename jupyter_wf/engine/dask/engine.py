@@ -177,6 +177,12 @@ class DaskEngine(LiveEngine):
         if self._guarded and store.shared and install(client, Guardian):
             about = (self._session, store.url, self._share)
             self._depositor = Depositor(client, *about, self.busy)
+            for tasks in self._depositor.orphans():
+                logger.warning(
+                    "A session on this store died, and the cluster goes on with its %d tasks. What "
+                    "you run is done for you first; what is stored by then is not run again.",
+                    tasks,
+                )
 
     def _planned(self) -> tuple[Worker, ...]:
         return planned(self._workers, self._partitions) if self._target is None else ()
