@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
 from jupyter_wf.engine.signals import Cancel, Submit
+
+#: Seconds for which a scheduler may take to answer who closes.
+ANSWER = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +110,6 @@ class Depositor:
         """Have nobody take over."""
         if self._left:
             self._left = False
-            await self._client.scheduler.wf_withdraw(client=self._about["client"])
+            with suppress(OSError, TimeoutError):  # a scheduler that is gone has forgotten it
+                withdrawn = self._client.scheduler.wf_withdraw(client=self._about["client"])
+                await asyncio.wait_for(withdrawn, ANSWER)

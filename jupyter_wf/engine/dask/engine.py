@@ -179,8 +179,8 @@ class DaskEngine(LiveEngine):
             self._depositor = Depositor(client, *about, self.busy)
             for tasks in self._depositor.orphans():
                 logger.warning(
-                    "A session on this store died, and the cluster goes on with its %d tasks. What "
-                    "you run is done for you first; what is stored by then is not run again.",
+                    "A session on this store died, and the cluster goes on with what it asked for "
+                    "(tasks: %d). What you ask for as well is left to you, unless it runs already.",
                     tasks,
                 )
 
