@@ -29,6 +29,7 @@ def dispatch(live: Live) -> None:
             partial(_bind, live, batches),
             live.turns,
             live.pooled,
+            live.now,
         )
         if len(live.ready):
             assign_next(

@@ -61,7 +61,7 @@ def _elsewhere(idle: list[Lease], lease: Lease, node: Node) -> Lease | None:
     for place in idle:
         machine = place.machine
         if machine is not lease.machine and machine.partition == lease.machine.partition:
-            if place.room(machine.clamped(need)):
+            if not machine.shut and machine.fits(machine.clamped(need)):
                 return place
     return None
 

@@ -7,7 +7,7 @@ from jupyter_wf.engine.copies import copy_stragglers, next_look
 from jupyter_wf.engine.growth import note
 from jupyter_wf.engine.machines import Machine, Room
 from jupyter_wf.engine.nodes import Live, Node
-from jupyter_wf.engine.packing import Lease
+from jupyter_wf.engine.packing import PATIENCE, Lease
 from jupyter_wf.engine.serving import unserved
 from jupyter_wf.engine.signals import (
     Interrupt,
@@ -33,8 +33,8 @@ from jupyter_wf.engine.transitions import (
     settle_reads,
 )
 
-#: Seconds after which work that is queued behind a running task may be called back.
-PATIENCE = 0.05
+#: Seconds between two looks for leases that will soon have room.
+OFTEN = 0.005
 
 
 def came(live: Live, news: WorkerJoined) -> None:
@@ -185,7 +185,8 @@ def tick(live: Live, _: Tick) -> None:
         if head is None:
             continue
         _watch_limit(live, lease, head, lease.since)
-        if idle and len(lease.hands) > 1 and live.now >= lease.since + PATIENCE:
+        waited = idle and live.now >= lease.since + PATIENCE
+        if len(lease.hands) > 1 and (waited or lease.late(live.now)):
             live.instructions.append(Recall(lease.machine.name, lease.nonce))
     copy_stragglers(live)
 
@@ -214,4 +215,7 @@ def deadline(live: Live) -> float | None:
                 times.append(since + limit)
         if len(lease.hands) > 1:
             times.append(max(lease.since + PATIENCE, live.now + PATIENCE / 2))
+        room = lease.due() if live.full else None
+        if room is not None and room > live.now:
+            times.append(max(room, live.now + OFTEN))
     return min(times, default=None)

@@ -1,8 +1,9 @@
 """Ready tasks × leases -> assignments: late binding, in batches sized by measured durations.
 
 A task is bound to a lease only when the lease can start it, or is about to: a lease is given work
-until `AHEAD` seconds of it are expected to be in its hands. So short tasks travel in large batches
-(a message costs as much as many of them), and long ones one by one (nothing queues behind them).
+until `AHEAD` seconds of it are expected to be left in its hands. So short tasks travel in large
+batches (a message costs as much as many of them), and long ones one by one, shortly before the one
+before them ends; nothing is bound behind one that takes longer than expected.
 What tasks need and workers have is counted in ``machines``; whose turn it is says ``turns``.
 """
 
@@ -21,6 +22,8 @@ from jupyter_wf.resources import Amounts, need_of
 
 AHEAD = 0.02
 MOST = 256
+#: Seconds for which a task may take longer than expected until nobody knows when it will end.
+PATIENCE = 0.05
 #: No task is expected to cost a lease less: loading, hashing and answering take this long.
 LEAST = 5e-5
 #: Seconds it takes to move one byte between workers, for weighing locality against balance.
@@ -115,14 +118,26 @@ class Lease:
         if self.give(serial):
             self.parked[serial] = self.since
 
-    def room(self, need: Amounts) -> bool:
+    def late(self, now: float) -> bool:
+        """Whether the first in its hands takes longer than expected, so that none should wait."""
+        return now > self.since + next(iter(self.hands.values()), UNKNOWN) + PATIENCE
+
+    def due(self) -> float | None:
+        """Return from when on it has room for more, if it is to while the first one runs."""
+        first = next(iter(self.hands.values()), UNKNOWN)
+        return self.since + self.load - AHEAD if self.load < first + AHEAD else None
+
+    def room(self, need: Amounts, now: float) -> bool:
         """Whether another task with this need may be bound to this lease now."""
         machine = self.machine
         if machine.shut:
             return False
         if self.need is None:
             return machine.fits(need)
-        return self.load < AHEAD and len(self.hands) < MOST and self._shares(need)
+        if len(self.hands) >= MOST or not self._shares(need) or self.late(now):
+            return False
+        due = self.due()
+        return due is not None and due <= now
 
     def next_room(self, need: Amounts) -> bool:
         """Whether a task may be bound to what runs here, as the next, to have its inputs come."""
@@ -154,6 +169,7 @@ def assign(
     bind: Bind,
     turns: Turns,
     pooled: bool,
+    now: float,
 ) -> None:
     """Bind ready tasks to leases until no lease has room or no task is ready.
 
@@ -174,6 +190,8 @@ def assign(
     pooled : bool
         Whether a task that names a partition may run in that only: where no worker declares one,
         any serves all.
+    now : float
+        Seconds since the epoch.
     """
     pool = list(leases)
     turns.slots = len(pool)
@@ -186,11 +204,11 @@ def assign(
         last: Place | None = None
         count = 0
         while fitting:
-            open_ = [lease for lease in fitting if lease.room(lease.machine.clamped(need))]
+            open_ = [lease for lease in fitting if lease.room(lease.machine.clamped(need), now)]
             if not open_ or ready.first(where) is None:
                 break
             lease = min(open_, key=_sparing if not need.devices else partial(_snug, need))
-            last, filled = _fill(lease, open_, where, ready, expect, weigh, bind)
+            last, filled = _fill(lease, open_, where, ready, expect, weigh, bind, now)
             count += filled
         if len(classes) > 1:
             if last is not None:
@@ -255,6 +273,7 @@ def _fill(
     expect: Callable[[str], float],
     weigh: Callable[[str], Mapping[str, int]],
     bind: Bind,
+    now: float,
 ) -> tuple[Place, int]:
     """Give `lease` its share of one class; a task with large inputs may go elsewhere.
 
@@ -270,7 +289,7 @@ def _fill(
         here = weigh(task)
         target = min(open_, key=lambda one: _cost(one, here)) if here else lease
         need = target.machine.clamped(where[1])
-        if not target.room(need):
+        if not target.room(need, now):
             break
         ready.discard(task)
         bind(task, target, seconds, need)

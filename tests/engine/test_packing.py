@@ -1,7 +1,17 @@
 from __future__ import annotations
 
+import pytest
+
 from jupyter_wf.engine.machines import Machine
-from jupyter_wf.engine.packing import AHEAD, MOST, UNKNOWN, Lease, assign, assign_next
+from jupyter_wf.engine.packing import (
+    AHEAD,
+    MOST,
+    PATIENCE,
+    UNKNOWN,
+    Lease,
+    assign,
+    assign_next,
+)
 from jupyter_wf.engine.ready import Ready
 from jupyter_wf.engine.turns import Turns
 from jupyter_wf.resources import Amounts, Offer
@@ -33,7 +43,7 @@ def packed(
         bound.setdefault(lease.nonce, []).append(task)
 
     pooled = any(lease.machine.partition for lease in leases)
-    assign(ready, leases, lambda task: seconds, weigh, bind, Turns(), pooled)
+    assign(ready, leases, lambda task: seconds, weigh, bind, Turns(), pooled, 0.0)
     return bound, ready
 
 
@@ -127,3 +137,28 @@ def test_the_next_task_is_handed_over_early_if_its_inputs_take_long_to_come() ->
     busy.machine.suspect = False
     assert bound_next(busy, {"a": far, "b": far}, partition="cpu") == ["a"]
     assert bound_next(busy, {"a": far}) == []
+
+
+@pytest.mark.parametrize(
+    ("hands", "ran", "room"),
+    [
+        ([1.0], 0.0, False),
+        ([1.0], 1 - 2 * AHEAD, False),
+        ([1.0], 1 - AHEAD / 2, True),
+        ([1.0], 1 + PATIENCE / 2, True),
+        ([1.0], 1 + 2 * PATIENCE, False),
+        ([1.0, 1.0], 1 - AHEAD / 2, False),
+        ([1.0, AHEAD / 2], 1 - AHEAD / 4, True),
+        ([AHEAD / 4], 0.0, True),
+        ([AHEAD / 4] * 3, 2 * PATIENCE, False),
+        ([UNKNOWN], 9.0, False),
+    ],
+)
+def test_a_lease_has_room_when_what_it_holds_is_about_to_end(hands, ran, room) -> None:
+    (lease,) = leases_on(machines(ONE))
+    lease.since = 100.0
+    for serial, seconds in enumerate(hands):
+        lease.take(serial, seconds, TASK)
+    assert lease.room(TASK, 100.0 + ran) == room
+    due = lease.due()
+    assert (due is not None and due <= 100.0 + ran and ran < hands[0] + PATIENCE) == room

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.engine.answers import DEATHS
 from jupyter_wf.engine.nodes import Node
-from jupyter_wf.engine.packing import MOST
+from jupyter_wf.engine.packing import AHEAD, MOST, PATIENCE
 from jupyter_wf.engine.serving import NOBODY
 from jupyter_wf.engine.signals import (
     Cancel,
@@ -465,6 +465,28 @@ def test_work_queued_behind_a_long_task_is_called_back() -> None:
     assert script.of(Recall) == [Recall("w1", "l1")]
     script(Unrun("l1", tuple(hands)[1:]))
     assert len(script.graph.leases["l2"].hands) > 0
+
+
+def test_the_next_long_task_is_handed_over_shortly_before_the_one_before_it_ends() -> None:
+    script = Script()
+    jobs = [cell("y = 1", name=f"n{i}", outputs=["y"], cache=False) for i in range(3)]
+    script(Submit(tuple(jobs), {}), LeaseJoined("l1", "w1"))
+    script(Finished("l1", script.serial(jobs[0]), (Stored("c0", "json", 1),), 1.0), after=1.0)
+    hands = script.graph.leases["l1"].hands
+    assert [*hands] == [script.serial(jobs[1])]
+    due = script.graph.deadline()
+    assert due == pytest.approx(script.now + 1.0 - AHEAD)
+    script(Tick(), after=due - script.now)
+    assert [*hands] == [script.serial(jobs[1]), script.serial(jobs[2])]
+    assert not script.of(Recall)
+    # What takes longer than expected is not waited for.
+    script(Tick(), after=AHEAD + 2 * PATIENCE)
+    assert script.of(Recall) == [Recall("w1", "l1")]
+    script(Unrun("l1", (script.serial(jobs[2]),)))
+    assert script.states()["n2"] == "ready"
+    assert script.graph.deadline() is None
+    script(LeaseJoined("l2", "w2"))
+    assert script.graph.tasks[jobs[2].key].lease == "l2"
 
 
 def test_missing_inputs_are_made_again_but_not_forever() -> None:
