@@ -13,6 +13,7 @@ import re
 import secrets
 import socket
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,20 @@ def is_writer_name(name: str) -> bool:
     return _WRITER.fullmatch(name) is not None
 
 
+class _Local(threading.local):
+    """What each thread has for itself."""
+
+    def __init__(self) -> None:
+        # Its buffer of a quarter of a megabyte takes longer to make than most items to serialise.
+        self.packer = msgpack.Packer(unicode_errors="surrogatepass")
+
+
+_local = _Local()
+
+
 def pack(item: Any) -> bytes:
     """Serialise lists, dicts, text, numbers and bytes."""
-    return bytes(msgpack.packb(item, unicode_errors="surrogatepass"))
+    return bytes(_local.packer.pack(item))
 
 
 def unpack(payload: bytes | memoryview) -> Any:
