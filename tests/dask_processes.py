@@ -13,14 +13,14 @@ from typing import Any
 
 import psutil
 
-from jupyter_wf.engine.testing import wait_for_file
+from jupyter_wf.engine.testing import wait_until
 
 Process = subprocess.Popen[Any]
 
 
-def _start(program: str, *arguments: str, before: Sequence[str] = ()) -> Process:
+def _start(program: str, *arguments: str, before: Sequence[str] = (), **env: str) -> Process:
     command = [*before, sys.executable, "-m", f"distributed.cli.{program}", *arguments]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment())
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment() | env)
 
 
 def environment() -> dict[str, str]:
@@ -46,7 +46,7 @@ def scheduler(folder: Path, host: str = "127.0.0.1") -> Iterator[tuple[str, Proc
 
 @contextmanager
 def worker(
-    address: str, *options: str, host: str = "127.0.0.1", before: Sequence[str] = ()
+    address: str, *options: str, host: str = "127.0.0.1", before: Sequence[str] = (), **env: str
 ) -> Iterator[Process]:
     """Start a nanny with a worker of one thread; give the nanny's process.
 
@@ -60,9 +60,11 @@ def worker(
         Where to listen.
     before : sequence of str
         What the command is started with, such as ``("ip", "netns", "exec", name)``.
+    **env : str
+        More environment variables.
     """
     arguments = (address, "--nthreads", "1", "--no-dashboard", "--host", host, *options)
-    process = _start("dask_worker", *arguments, before=before)
+    process = _start("dask_worker", *arguments, before=before, **env)
     try:
         yield process
     finally:
@@ -79,10 +81,13 @@ def worker_of(nanny: Process) -> psutil.Process | None:
 
 def _address(file: Path) -> str:
     """Return the address that a scheduler writes into a file, not all at once."""
-    wait_for_file(file)
-    while True:
-        with suppress(json.JSONDecodeError):
+
+    def address() -> str | None:
+        with suppress(json.JSONDecodeError, FileNotFoundError):
             return str(json.loads(file.read_text())["address"])
+        return None
+
+    return wait_until(address, "the scheduler says its address")
 
 
 def end(process: Process) -> None:

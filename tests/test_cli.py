@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from programs import run
 
 import jupyter_wf as wf
 from jupyter_wf.cli import main, overrides
@@ -335,20 +334,10 @@ def test_a_bad_command_line_is_bad_input(
 def test_as_a_program_with_a_cluster(tmp_path: Path, source: str) -> None:
     notebook(tmp_path, CELLS)
     (tmp_path / "sums.py").write_text(SCRIPT)
-    environment = os.environ | {"IPYTHONDIR": str(tmp_path / "ipython")}
+    options = ("--json", "--workers", "1", "--store", "kept")
     for expected in ("stored", "cached"):
-        program = [sys.executable, "-c", "import sys, jupyter_wf.cli as c; sys.exit(c.main())"]
-        done = subprocess.run(
-            [*program, "run", source, "--json", "--workers", "1", "--store", "kept"],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        assert set(states(json.loads(done.stdout)).values()) == {expected}
+        printed = run(tmp_path, "jupyter-wf", "run", source, *options)
+        assert set(states(json.loads(printed)).values()) == {expected}
     assert (tmp_path / "kept").is_dir()
     assert not (tmp_path / ".jupyter_wf").exists()
 

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+from programs import run
 
 from jupyter_wf.engine.abc import Engine
 from jupyter_wf.engine.runner import LiveEngine
@@ -76,25 +74,11 @@ def test_commands_are_there() -> None:
     assert {"lab", "test", "check", "bench"} <= shown <= targets
 
 
-def run(arguments: list[str], folder: Path, stdin: str = "") -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        input=stdin,
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "IPYTHONDIR": str(folder / "ipython")},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.slow
 def test_the_first_workflow_of_the_readme_runs(tmp_path: Path) -> None:
     cells = [b for b in blocks(ROOT / "README.md", "python") if not b.startswith("import")]
     assert sum(cell.startswith("%%task") for cell in cells) == 4
-    printed = run(["-c", RUN_CELLS], tmp_path, json.dumps(cells))
+    printed = run(tmp_path, "python", "-c", RUN_CELLS, stdin=json.dumps(cells))
     found = re.search(r"accuracy (\d\.\d+)", printed)
     assert found
     assert 0.85 < float(found.group(1)) < 1
@@ -106,7 +90,7 @@ def test_the_example_of_tasks_that_add_tasks_runs(tmp_path: Path) -> None:
     (script,) = blocks(ROOT / "docs" / "dynamic-graphs.md", "python")
     path = tmp_path / "add.py"
     path.write_text(script, "utf-8")
-    assert run([str(path)], tmp_path) == "10\n"
+    assert run(tmp_path, "python", path) == "10\n"
 
 
 @pytest.mark.slow
@@ -114,9 +98,9 @@ def test_its_twin_in_plain_python_runs(tmp_path: Path) -> None:
     (script,) = [b for b in blocks(ROOT / "README.md", "python") if b.startswith("import")]
     path = tmp_path / "twin.py"
     path.write_text(script, "utf-8")
-    first = run([str(path)], tmp_path)
+    first = run(tmp_path, "python", path)
     assert re.fullmatch(r"\[[\d. ]+\]\n", first)
-    assert run([str(path)], tmp_path) == first
+    assert run(tmp_path, "python", path) == first
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import run
 
 HEAVY = {"bokeh", "dask", "distributed", "jax", "pandas", "panel", "scipy", "sklearn", "zarr"}
 
@@ -38,15 +36,6 @@ assert "run" in printed.getvalue()
 )
 def test_what_is_not_loaded(code: str, unwanted: set[str], tmp_path: Path) -> None:
     report = f"{code}\nimport sys\nprint(*sorted({{m.split('.')[0] for m in sys.modules}}))"
-    done = subprocess.run(
-        [sys.executable, "-c", report],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "IPYTHONDIR": str(tmp_path)},
-    )
-    assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.split())
+    loaded = set(run(tmp_path, "python", "-c", report).split())
     assert "jupyter_wf" in loaded
     assert not loaded & unwanted

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from programs import run
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 LIMIT = 200_000
@@ -20,30 +18,11 @@ LIMIT = 200_000
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def run(folder: Path, *command: str) -> str:
-    """Run a command of this environment in `folder`; return what it writes to stdout."""
-    environment = os.environ | {
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
-        "IPYTHONDIR": str(folder / ".ipython"),
-    }
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
-
-
 def nbval(folder: Path, name: str) -> str:
     """Run a notebook with nbval, with none of this project's settings."""
     (folder / "pytest.ini").write_text("[pytest]\n")
-    options = ("-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-cell-timeout=120")
-    return run(folder, sys.executable, "-m", "pytest", *options, name)
+    options = ("-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-cell-timeout=240")
+    return run(folder, "python", "-m", "pytest", *options, name)
 
 
 def headless(folder: Path, name: str) -> dict[str, Any]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from dask_processes import scheduler, worker
 
 from jupyter_wf.engine import devices
 from jupyter_wf.engine.abc import Job
@@ -18,7 +16,6 @@ from jupyter_wf.engine.dask import DaskEngine
 from jupyter_wf.engine.store import open_store
 from jupyter_wf.engine.testing import Watch, cell, out
 
-HERE = Path(__file__).parents[2]
 TELLS = """
 import os
 from jupyter_wf import context
@@ -45,57 +42,35 @@ def test_what_cuda_sees_and_what_a_task_is_shown(monkeypatch) -> None:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[tuple[str, Callable[..., None]]]:
     """Return the address of a scheduler, and what starts a worker of it."""
-    processes = []
+    with ExitStack() as stack:
+        address, _ = stack.enter_context(scheduler(tmp_path))
 
-    def start(*words: str, **env: str) -> None:
-        everything = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE)]), **env}
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "distributed.cli." + words[0], *words[1:]],
-                env=everything,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=tmp_path,
-            )
-        )
+        def join(resources: str = "", **env: str) -> None:
+            options = ["--resources", resources] if resources else []
+            stack.enter_context(worker(address, *options, **env))
 
-    told = tmp_path / "scheduler.json"
-    local = ["--host", "127.0.0.1", "--no-dashboard"]
-    start("dask_scheduler", *local, "--port", "0", "--scheduler-file", str(told))
-    while not (told.exists() and told.read_text().strip().endswith("}")):
-        assert processes[0].poll() is None
-        time.sleep(0.01)
-    address = json.loads(told.read_text())["address"]
-
-    def worker(resources: str = "", **env: str) -> None:
-        more = ["--resources", resources] if resources else []
-        start("dask_worker", address, *local, "--nthreads", "1", "--no-nanny", *more, **env)
-
-    yield address, worker
-    for process in processes[::-1]:
-        process.kill()
-        process.wait()
+        yield address, join
 
 
 @pytest.mark.slow
 def test_workers_say_what_they_have_and_tasks_find_them(cluster) -> None:
-    address, worker = cluster
+    address, join = cluster
     engine, watch = DaskEngine(address), Watch()
     engine.start(open_store("memory://"))
     engine.subscribe(watch)
     one = job("one", partition="gpu", gpu=1000)
     engine.submit([one], {})
     watch.until(lambda: "none is here" in watch.why(one))
-    worker("GPU=1 partition-other=1")
+    join("GPU=1 partition-other=1")
     watch.until(lambda: watch.why(one) == "asks for partition 'gpu'; there is 'other'")
-    worker(DASK_JUPYTER_WF__PARTITION="gpu")
+    join(DASK_JUPYTER_WF__PARTITION="gpu")
     watch.until(
         lambda: (
             watch.why(one) == "asks for 1 gpu; the workers of partition 'gpu' have none (1 worker)"
         )
     )
     assert watch.state(one) == "ready"
-    worker("GPU=2 partition-gpu=1 license=1", DASK_JUPYTER_WF__GPU_MEMORY="16GB")
+    join("GPU=2 partition-gpu=1 license=1", DASK_JUPYTER_WF__GPU_MEMORY="16GB")
     assert watch.end(one) == ["stored"]
     assert engine.value(out(one)) == (("0",), "0", "one")
     two = job("two", gpu=2000, gpu_memory=16_000, resources=(("license", 1000),))

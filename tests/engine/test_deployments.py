@@ -7,13 +7,11 @@ to the garbage collector at their own end is not ours to judge.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import socket
 import subprocess
 import sys
-import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -22,6 +20,7 @@ import pytest
 
 import jupyter_wf as wf
 from jupyter_wf.engine.dask import DaskEngine
+from jupyter_wf.engine.testing import wait_until
 from jupyter_wf.errors import EngineError
 
 LOCAL = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
@@ -52,10 +51,11 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+def free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:
+        for found in (one, other):
+            found.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def local(stack: ExitStack, folder: Path) -> Any:
@@ -122,7 +122,7 @@ def gateway(stack: ExitStack, folder: Path) -> Any:
     for name in ("scheduler", "worker"):
         run = f'exec {sys.executable} -m distributed.cli.dask_{name} "$@"\n'
         program(folder / name, f"#!/bin/sh\nexport PYTHONPATH='{os.environ['PYTHONPATH']}'\n{run}")
-    http, tcp = free_port(), free_port()
+    http, tcp = free_ports()
     config = folder / "config.py"
     config.write_text(GATEWAY.format(http=http, tcp=tcp, folder=str(folder)))
     server = Path(sys.executable).with_name("dask-gateway-server")
@@ -130,12 +130,14 @@ def gateway(stack: ExitStack, folder: Path) -> Any:
         process = subprocess.Popen([server, "-f", config], cwd=folder, stdout=log, stderr=log)
     stack.callback(process.wait)
     stack.callback(process.terminate)
-    while process.poll() is None:
-        try:
-            urlopen(f"http://127.0.0.1:{http}/api/health", timeout=5).close()
-            break
-        except OSError:
-            time.sleep(0.1)
+
+    def answers() -> bool:
+        assert process.poll() is None, (folder / "gateway.log").read_text()
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{http}/api/health", timeout=5):
+            return True
+        return False
+
+    wait_until(answers, "the gateway answers")
     found = stack.enter_context(
         Gateway(
             f"http://127.0.0.1:{http}",
@@ -159,7 +161,7 @@ def run(kind: str, folder: Path) -> None:
             total = flow.put(1)
             for step in (2, 3):
                 total = wf.task(add).invoke(total, step)
-            print(total.wait(120).get(), flush=True)
+            print(total.get(), flush=True)
 
 
 async def run_asynchronous(folder: Path) -> None:
@@ -191,7 +193,6 @@ def process(kind: str, folder: Path) -> list[str]:
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=200,
         check=False,
     )
     return done.stdout.split() or [done.stderr]
@@ -207,14 +208,13 @@ KINDS = {
     "jobqueue": jobqueue,
     "gateway": gateway,
 }
-NEEDS = {"jobqueue": "dask_jobqueue", "gateway": "dask_gateway_server"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cluster_runs_tasks(kind: str, tmp_path: Path) -> None:
-    if kind in NEEDS and importlib.util.find_spec(NEEDS[kind]) is None:
-        pytest.skip(f"{NEEDS[kind]} does not install here")
+    if kind == "gateway" and sys.platform != "linux":
+        pytest.skip("its server runs on Linux only")
     assert process(kind, tmp_path) == ["6"]
 
 

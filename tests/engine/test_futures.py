@@ -11,7 +11,7 @@ import pytest
 from jupyter_wf.engine.abc import Engine, Store
 from jupyter_wf.engine.futures import FuturesEngine
 from jupyter_wf.engine.store import open_store
-from jupyter_wf.engine.testing import EngineTests, ProcessTests
+from jupyter_wf.engine.testing import PATIENCE, EngineTests, ProcessTests
 
 pytestmark = pytest.mark.slow
 
@@ -58,4 +58,4 @@ def test_no_process_outlives_a_program_that_is_killed(tmp_path: Path) -> None:
         children = psutil.Process(program.pid).children(recursive=True)
         assert children
         program.kill()
-    assert not psutil.wait_procs(children, timeout=30)[1]
+    assert not psutil.wait_procs(children, timeout=PATIENCE)[1]

@@ -12,7 +12,7 @@ from jupyter_wf.engine.abc import Engine, Store
 from jupyter_wf.engine.breaker import Breaker, Stopped
 from jupyter_wf.engine.local import LocalEngine
 from jupyter_wf.engine.store import open_store
-from jupyter_wf.engine.testing import EngineTests, Watch, cell, out, wait_for_file
+from jupyter_wf.engine.testing import PATIENCE, EngineTests, Watch, cell, out, wait_for_file
 from jupyter_wf.events import TaskComputed, TaskFailed
 from jupyter_wf.resources import all_of
 
@@ -41,7 +41,7 @@ class SlowStore:
         self.may = Event()
 
     def commit(self, batch: Any) -> None:
-        assert self.may.wait(30)
+        assert self.may.wait(PATIENCE)
         self._store.commit(batch)
 
     def __getattr__(self, name: str) -> Any:
@@ -131,7 +131,7 @@ def test_a_breaker_strikes_the_body_and_nothing_after_it() -> None:
         while True:
             pass
 
-    stopper = Thread(target=lambda: began.wait(30) and breaker.stop())
+    stopper = Thread(target=lambda: began.wait(PATIENCE) and breaker.stop())
     stopper.start()
     with pytest.raises(Stopped):
         breaker.guarded(body)

@@ -11,7 +11,7 @@ from jupyter_wf.engine.family import InputLostError
 from jupyter_wf.engine.hands import Hands
 from jupyter_wf.engine.prefetch import Prefetch
 from jupyter_wf.engine.signals import Attempt, Finished, Source
-from jupyter_wf.engine.testing import cell
+from jupyter_wf.engine.testing import PATIENCE, cell
 from jupyter_wf.engine.worker import Bench
 
 BIG = encode(b"x" * 100_000)
@@ -81,7 +81,7 @@ def test_only_what_is_worth_it_is_fetched_ahead(
     prefetch = Prefetch(here, peer := Peer(), room)
     prefetch.expect([Source(BIG.id, nbytes, ("peer",), False)])
     if ahead:
-        assert ARRIVED.wait(60)
+        assert ARRIVED.wait(PATIENCE)
     else:
         assert not peer.fetched
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jupyter_wf.engine.dask.slots import Slots
-from jupyter_wf.engine.testing import Watch, cell
+from jupyter_wf.engine.testing import Watch, cell, wait_until
 
 WORKER = {"nthreads": 1, "resources": {"wf": 1}}
 STRANGER = {"nthreads": 8, "resources": {}}
@@ -149,8 +149,7 @@ def test_a_cluster_that_adapts_grows_with_demand_and_shrinks_without(
         jobs = meeting(tmp_path / name, 3)
         engine.submit(jobs, {})
         assert watch.end(*jobs) == ["stored"] * 3
-        while cluster.scheduler.workers:
-            pass
+        wait_until(lambda: not cluster.scheduler.workers, "all workers are gone")
 
 
 @pytest.mark.slow

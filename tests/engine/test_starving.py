@@ -103,12 +103,13 @@ def test_a_task_that_its_nanny_kills_is_tried_with_more(tmp_path) -> None:
     engine, watch = DaskEngine(workers=0, partitions=partitions), Watch()
     engine.start(open_store(tmp_path))
     engine.subscribe(watch)
-    # It fits into the one, not into the other; it asks for what either has.
-    body = "import time, numpy\nx = numpy.ones({} * 125_000)\ntime.sleep(0.5)\nx = x.nbytes"
-    fits = cell(body.format(700), name="fits", outputs=["x"], memory=300)
+    # It fits into the one, not into the other; it asks for what either has. A nanny looks ten times
+    # a second how much it takes.
+    body = "import time, numpy\nx = numpy.ones({} * 125_000)\ntime.sleep({})\nx = x.nbytes"
+    fits = cell(body.format(700, 2), name="fits", outputs=["x"], memory=300)
     engine.submit([fits], {})
     assert watch.end(fits) == ["stored"]
-    too_much = cell(body.format(1700), name="much", outputs=["x"], partition="small")
+    too_much = cell(body.format(1700, 600), name="much", outputs=["x"], partition="small")
     engine.submit([too_much], {})
     assert watch.end(too_much) == ["error"]
     assert "the last with 400 MB reserved, which is all" in watch.why(too_much)

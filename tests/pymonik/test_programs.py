@@ -14,6 +14,8 @@ from jupyter_wf.errors import PackageError
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
+
 ADD = """
 from jupyter_wf.pymonik import Pymonik, Task
 
@@ -175,7 +177,7 @@ def test_a_lambda_is_a_task(run: Callable[..., str]) -> None:
 
 
 def test_the_program_of_the_page_runs(run: Callable[..., str]) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "pymonik.md").read_text("utf-8")
+    page = (ROOT / "docs" / "pymonik.md").read_text("utf-8")
     program = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert program
     assert run(program.group(1)) == "10\n"
@@ -186,7 +188,12 @@ def test_tasks_invoke_tasks_and_hand_their_result_on(run: Callable[..., str]) ->
     assert run(ADAPTIVE) == "True\n"
 
 
-def test_an_environment_is_around_tasks(run: Callable[..., str]) -> None:
+def test_an_environment_is_around_tasks(
+    run: Callable[..., str], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_WF_CACHE", str(cache))
+    # The versions that are installed here need not be fetched.
+    monkeypatch.setenv("UV_CONSTRAINT", str(ROOT / "constraints.txt"))
     try:
         locked(environment({"pip": ["jax"]}) or Environment())
     except PackageError as error:

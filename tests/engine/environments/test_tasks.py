@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,13 +22,12 @@ from engine.environments.wheels import broken, wheel
 import jupyter_wf as wf
 from jupyter_wf.engine.breaker import Breaker, Stopped
 from jupyter_wf.engine.environments import locked, overlay, pool
-from jupyter_wf.engine.testing import wait_for_file
+from jupyter_wf.engine.testing import PATIENCE, wait_for_file, wait_until
 from jupyter_wf.environment import Environment
 from jupyter_wf.errors import PackageError, TaskCancelledError, TaskError
 from jupyter_wf.events import Event, TaskChanged, TaskFailed, TaskLog, TaskProgress
 
 OLD, NEW = {"pip": ["tiny<2"]}, {"pip": ["tiny>=2"]}
-PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -61,15 +59,14 @@ def sum_of(*pairs: tuple[int, int]) -> int:
 
 def ended(pid: int) -> None:
     """Wait until a process is gone, or at least dead."""
-    end = time.monotonic() + PATIENCE
-    while True:
+
+    def gone() -> bool:
         try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
-            return
-        assert time.monotonic() < end, f"{pid} still runs"
-        time.sleep(0.01)
+            return True
+
+    wait_until(gone, f"process {pid} is gone")
 
 
 def test_conflicting_versions_run_side_by_side_in_one_graph(flow: Any, cache: Path) -> None:
@@ -261,7 +258,13 @@ def test_stopping_it_ends_its_process_and_what_that_started(
 ) -> None:
     pids = tmp_path / "pids"
 
-    @wf.task(environment={"env": {"A": "1"}}, timeout=3 if how == "timeout" else None)
+    around = {"env": {"A": "1"}}
+
+    @wf.task(environment=around)
+    def pid() -> int:
+        return os.getpid()
+
+    @wf.task(environment=around, timeout=3 if how == "timeout" else None)
     def stuck(path: str) -> None:
         with subprocess.Popen(["sleep", "600"]) as child:
             made = Path(path)
@@ -269,8 +272,11 @@ def test_stopping_it_ends_its_process_and_what_that_started(
             made.with_suffix(".new").rename(made)
             sum(range(10**12))
 
+    # Its process is there before the time begins to count.
+    there = pid.invoke().get()
     data = stuck.invoke(str(pids))
     wait_for_file(pids)
+    assert pids.read_text().startswith(f"{there} ")
     if how == "cancel":
         flow.cancel(data)
     with pytest.raises(TaskCancelledError if how == "cancel" else TaskError):
@@ -311,6 +317,7 @@ def test_a_failed_build_is_told_in_the_installers_words_and_not_repeated_for_ret
 ) -> None:
     broken(packages, "tiny", "3.0")
     task = wf.task(version, environment={"pip": ["tiny>2"]}, retries=2)
+    monkeypatch.setattr(overlay, "FRESH", 1000.0)
     builds: list[str] = []
     install = overlay._install
     monkeypatch.setattr(
