@@ -1,3 +1,5 @@
+from .active import connect as connect
+from .active import current as current
 from .context import TaskContext as TaskContext
 from .context import context as context
 from .engine.dask import DaskEngine as DaskEngine
@@ -27,8 +29,6 @@ from .plan import Plan as Plan
 from .run import Run as Run
 from .task import task as task
 from .workflow import Workflow as Workflow
-from .workflow import connect as connect
-from .workflow import current as current
 
 __version__: str
 

@@ -16,7 +16,7 @@ from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import Failure, RunChanged, TaskCached, TaskFailed
 from jupyter_wf.fingerprint import data_key
 from jupyter_wf.graph import Task
-from jupyter_wf.plan import Plan
+from jupyter_wf.plan import Plan, make_plan
 from jupyter_wf.records import Record
 from jupyter_wf.requirements import Requirements
 from jupyter_wf.resources import lacking, need_of
@@ -52,6 +52,23 @@ class Execution:
         """Return key → state of the tasks that need not be submitted again."""
         tasks = self._flow.status.tasks
         return {k: t.state for k, t in tuple(tasks.items()) if t.state in ALIVE}
+
+    def plan(
+        self, targets: Iterable[str] | None, force: Iterable[str], active: Mapping[str, str]
+    ) -> Plan:
+        """Return what becomes of the tasks that `targets` need; see `make_plan`."""
+        flow = self._flow
+        flow.store.refresh()
+        return make_plan(
+            flow.graph,
+            targets,
+            keys=flow.keys,
+            find=flow.store.find,
+            last=flow.store.last,
+            force=force,
+            active=active,
+            unserved=self.unserved,
+        )
 
     def start(self, plan: Plan, force: Iterable[str], active: Mapping[str, str]) -> Run:
         """Start all that a plan has to run, and return the run to watch.

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from jupyter_wf.active import current
 from jupyter_wf.closure import FunctionCode, value_digest
 from jupyter_wf.context import current as running
 from jupyter_wf.engine.environments import locked
@@ -19,7 +20,6 @@ from jupyter_wf.graph import Call, Code, Slot, Task
 from jupyter_wf.handle import DataHandle
 from jupyter_wf.naming import call_name
 from jupyter_wf.requirements import Kinds, Requirements, requirements
-from jupyter_wf.workflow import current
 
 RESULT = "result"
 #: Bytes from which an array that a running task passes on is data of its own, and not copied.

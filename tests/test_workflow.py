@@ -88,6 +88,16 @@ def test_calls_become_a_graph(flow: wf.Workflow) -> None:
     assert flow.engine.executions() == {"add": 2, "total": 1}
 
 
+def test_a_call_may_be_named_as_it_is_shown(flow: wf.Workflow) -> None:
+    first, second = add.invoke(1, 2), add.invoke(3, 4)
+    short = flow.graph.short_names
+    assert flow.handle(short[first.name]) == first
+    assert [*flow.run(short[second.name]).wait().tasks] == [second.name]
+    assert flow.why(short[first.name]).startswith(f"{first.name}: ")
+    flow.remove(short[first.name])
+    assert flow.why("add").startswith(f"{second.name}: ")
+
+
 def test_the_same_call_is_the_same_data(flow: wf.Workflow) -> None:
     first, second = add.invoke(1, 2), add.invoke(1, 2)
     assert first.key == second.key
@@ -431,6 +441,8 @@ def test_a_closed_workflow_says_so(tmp_path: Path) -> None:
         pass
     with pytest.raises(wf.WorkflowError, match="closed"):
         _ = flow.engine
+    with pytest.raises(wf.WorkflowError, match="closed"):
+        flow.connect(wf.LocalEngine())
 
 
 def test_why_answers_for_every_data(flow: wf.Workflow) -> None:
@@ -440,7 +452,7 @@ def test_why_answers_for_every_data(flow: wf.Workflow) -> None:
     code = cell_code("b = a", {}, label="B", filename="f", first_line=1)
     flow.define(Task("B", code, (("a", "a"),), (("b", "b"),)), run=False)
     assert flow.why("k") == "k: given from outside; read by A"
-    with pytest.raises(wf.WorkflowError, match="'a' is no task but data, made by task 'A'"):
+    with pytest.raises(wf.WorkflowError, match="'a' is no task but data: made by task 'A'"):
         flow.remove("a")
     flow.remove("A")
     assert flow.why("a").startswith("a: nothing makes it any more; read by B.")

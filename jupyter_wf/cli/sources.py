@@ -16,7 +16,8 @@ from jupyter_wf.cli import overrides
 from jupyter_wf.engine.abc import Engine
 from jupyter_wf.errors import CaptureError
 from jupyter_wf.run import Run
-from jupyter_wf.workflow import STORE, Settings, Workflow, settings
+from jupyter_wf.settings import Settings, settings
+from jupyter_wf.workflow import STORE, Workflow
 
 SUPPORTED = (".ipynb", ".py")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import no_var_expand
 
+from jupyter_wf.active import current
 from jupyter_wf.encodings import encode
 from jupyter_wf.errors import (
     CaptureError,
@@ -19,11 +20,12 @@ from jupyter_wf.errors import (
 )
 from jupyter_wf.graph import Task
 from jupyter_wf.handle import DataHandle
+from jupyter_wf.lookup import task_named
 from jupyter_wf.magics import options, tables, verbs
 from jupyter_wf.magics.capture import Captured, capture
 from jupyter_wf.magics.follow import Follow
 from jupyter_wf.magics.frames import friendly, say
-from jupyter_wf.workflow import Workflow, current
+from jupyter_wf.workflow import Workflow
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -110,9 +112,10 @@ class WorkflowMagics:
                 "%task shows one task. To make one, start a cell with %%task (two per cent signs)."
             )
         else:
-            say(tables.task_text(flow, flow.graph.tasks[_task_named(flow, words[0])]))
+            name = task_named(flow.graph, words[0])
+            say(tables.task_text(flow, flow.graph.tasks[name]))
             if self.start is None:
-                _show_card(flow, _task_named(flow, words[0]))
+                _show_card(flow, name)
 
     @no_var_expand
     @friendly
@@ -196,16 +199,6 @@ def _with_way_out(error: DoubleProducerError, flow: Workflow, task: Task) -> Dou
     return DoubleProducerError(
         f"{error} `%task {others[0]}` shows its cell; `%wf remove {others[0]}` takes it out."
     )
-
-
-def _task_named(flow: Workflow, name: str) -> str:
-    if name in flow.graph.tasks:
-        return name
-    data = flow.graph.data.get(name)
-    if data is not None and data.producer is not None:
-        return data.producer
-    known = ", ".join(sorted(flow.graph.tasks)) or "none yet"
-    raise WorkflowError(f"There is no task named {name!r}. Tasks: {known}.")
 
 
 def _show_card(flow: Workflow, task: str) -> None:

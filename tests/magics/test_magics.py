@@ -166,7 +166,7 @@ def test_auto_follows_plain_cells(cell: Cell, flow: wf.Workflow) -> None:
         ("%wf dash", "%wf dash is not in this release. Available: run, status"),
         ("%wf why", "the following arguments are required: NAME"),
         ("%wf why nothing", "no task or data named 'nothing'"),
-        ("%task nothing", "There is no task named 'nothing'"),
+        ("%task nothing", "There is no task or data named 'nothing'"),
         ("%task X -i y", "To make one, start a cell with %%task"),
         ("%wf undo\n%wf undo\n%wf undo", "undo"),
     ],
