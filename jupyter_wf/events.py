@@ -54,7 +54,8 @@ class TaskComputed:
     """An attempt was accepted: its values exist in memory, and are being written.
 
     `outputs` are pairs (name within the task, value); `seconds` is the wall time of the body, `cpu`
-    its CPU seconds, `grown` the growth of the worker's resident memory in bytes.
+    its CPU seconds, `grown` the bytes of memory that the worker's process has now and did not have
+    when the attempt before ended there.
     """
 
     time: float

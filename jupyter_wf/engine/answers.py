@@ -23,6 +23,7 @@ from jupyter_wf.engine.transitions import (
     part,
     provide,
     settle_reads,
+    tell,
 )
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import Failure, TaskComputed
@@ -72,10 +73,12 @@ def _accept(live: Live, node: Node, worker: str, news: Finished) -> None:
     named = tuple(
         (output, stored) for (output, _), stored in zip(job.outputs, outputs, strict=True)
     )
-    live.events.append(
+    tell(
+        live,
+        node,
         TaskComputed(
             live.now, job.key, worker, node.number, news.seconds, named, news.cpu, news.grown
-        )
+        ),
     )
     for (_, data), stored in zip(job.outputs, outputs, strict=True):
         datum = live.values.datum(data)

@@ -12,7 +12,16 @@ from jupyter_wf.engine.asking import take_on
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.reuse import take_over
 from jupyter_wf.engine.signals import Awaiting, Family, Spawned
-from jupyter_wf.engine.transitions import answer, discard, done, drop_copy, fall, provide, supersede
+from jupyter_wf.engine.transitions import (
+    answer,
+    discard,
+    done,
+    drop_copy,
+    fall,
+    provide,
+    supersede,
+    tell,
+)
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import FINAL, Failure, TaskCached, TasksSpawned
 
@@ -111,7 +120,7 @@ def look_up(live: Live, node: Node) -> None:
     take_over(live, node, named, durable=True)
     supersede(live, job.key)
     why = "stored by an earlier run"
-    live.events.append(TaskCached(live.now, job.key, named, why))
+    tell(live, node, TaskCached(live.now, job.key, named, why))
     done(live, node, "cached", why)
 
 

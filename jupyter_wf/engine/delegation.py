@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.signals import Finished, Remember
-from jupyter_wf.engine.transitions import change, discard, done, provide, settle_reads
+from jupyter_wf.engine.transitions import change, discard, done, provide, settle_reads, tell
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import TaskComputed
 from jupyter_wf.records import Record
@@ -89,7 +89,7 @@ def resolve(live: Live, node: Node) -> None:
         live.writing[node.accepted] = job.key
         live.recipes[node.recipe] = job.key
         event = TaskComputed(live.now, job.key, node.worker, node.number, node.seconds, named)
-        live.events.append(event)
+        tell(live, node, event)
     if live.shared and not all(content.durable for content in contents):
         return
     del live.writing[node.accepted]

@@ -132,6 +132,8 @@ class Live:
         What the newest of the children that were dropped gave, by recipe.
     events, latest
         What to tell listeners; the place of each task's newest change therein.
+    urgent : bool
+        Whether somebody may wait for one of the events.
     instructions : list
         What to do.
     speculate : float
@@ -177,6 +179,7 @@ class Live:
     remembered: OrderedDict[str, tuple[Stored, ...]] = field(default_factory=OrderedDict)
     events: list[Event | None] = field(default_factory=list)
     latest: dict[str, int] = field(default_factory=dict)
+    urgent: bool = False
     instructions: list[Instruction] = field(default_factory=list)
     speculate: float = 0.0
     now: float = 0.0

@@ -6,12 +6,11 @@ whose text it is. Threads that a task starts by itself write where they wrote be
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from threading import Event, Lock, Thread
 from typing import Any, TextIO
@@ -26,7 +25,10 @@ _sink: ContextVar[Sink | None] = ContextVar("jupyter_wf_output", default=None)
 
 
 class Sink:
-    """Collects one attempt's text and passes it on as (stream, text), about ten times a second."""
+    """Collects one attempt's text and passes it on as (stream, text), about ten times a second.
+
+    As a context manager, it takes all that its thread writes while the block runs.
+    """
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -36,6 +38,14 @@ class Sink:
         self._size = 0
         self._total = 0
         self._last = 0.0
+
+    def __enter__(self) -> None:
+        redirection.renew()
+        self._token = _sink.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _sink.reset(self._token)
+        self.flush()
 
     def write(self, stream: str, text: str) -> None:
         """Take text; it is passed on when a line ends, or soon after."""
@@ -228,16 +238,3 @@ class Redirection:
 
 
 redirection = Redirection()
-
-
-@contextlib.contextmanager
-def captured(tell: Tell) -> Iterator[None]:
-    """Pass on what this thread writes, as (stream, text), while the block runs."""
-    redirection.renew()
-    sink = Sink(tell)
-    token = _sink.set(sink)
-    try:
-        yield
-    finally:
-        _sink.reset(token)
-        sink.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from jupyter_wf.engine.delegation import resolve
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.signals import Remember
-from jupyter_wf.engine.transitions import done, enqueue, provide, settle_reads, supersede
+from jupyter_wf.engine.transitions import done, enqueue, provide, settle_reads, supersede, tell
 from jupyter_wf.events import TaskCached, TaskComputed
 from jupyter_wf.fingerprint import recipe
 from jupyter_wf.records import Record, Stored
@@ -57,8 +57,10 @@ def _cut_off(live: Live, node: Node) -> bool:
     live.recipes.setdefault(node.recipe, job.key)
     take_over(live, node, named, durable=twin is None)
     if record is not None and record.key == job.key and node.number:
-        live.events.append(
-            TaskComputed(live.now, job.key, record.worker, node.number, record.seconds, named)
+        tell(
+            live,
+            node,
+            TaskComputed(live.now, job.key, record.worker, node.number, record.seconds, named),
         )
         node.worker = record.worker
         done(live, node, "stored", "committed before its worker was lost")
@@ -71,11 +73,11 @@ def _cut_off(live: Live, node: Node) -> bool:
             Remember(Record(job.key, node.recipe, job.name, parts, inputs, named, node.run))
         )
         supersede(live, job.key)
-        live.events.append(TaskCached(live.now, job.key, named, why))
+        tell(live, node, TaskCached(live.now, job.key, named, why))
         node.state, node.why = "cached", why
         settle_reads(live, node)
     else:
-        live.events.append(TaskComputed(live.now, job.key, "", 0, 0.0, named))
+        tell(live, node, TaskComputed(live.now, job.key, "", 0, 0.0, named))
         done(live, node, "stored", why)
     return True
 

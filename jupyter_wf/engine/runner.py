@@ -251,9 +251,7 @@ class LiveEngine(Engine):
             graph = self._live()
             for order in graph.handle(time.time(), *stimuli):
                 if type(order) is Emit:
-                    # Nobody waits for the news that something was submitted.
-                    urgent = not all(type(one) is Submit for one in stimuli)
-                    self._delivery.add(order.events, urgent=urgent)
+                    self._delivery.add(order.events, urgent=order.urgent)
                 else:
                     self._outbox.append(order)
             self._mind(busy=graph.busy)

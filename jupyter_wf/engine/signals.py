@@ -343,9 +343,10 @@ class Note:
 
 @value(frozen=True, slots=True)
 class Emit:
-    """Tell the listeners."""
+    """Tell the listeners; it is `urgent` if a task has come to something that was asked for."""
 
     events: tuple[Event, ...]
+    urgent: bool = True
 
 
 Instruction = HandOver | Interrupt | Provide | Recall | Drop | Demand | Remember | Note | Emit

@@ -245,8 +245,8 @@ def _flushed(live: Live) -> list[Instruction]:
     done: list[Instruction] = []
     if live.events:
         events = tuple([event for event in live.events if event is not None])
-        done.append(Emit(events))
-        live.events = []
+        done.append(Emit(events, live.urgent))
+        live.events, live.urgent = [], False
         live.latest.clear()
     done.extend(live.values.drops())
     done.extend(live.instructions)

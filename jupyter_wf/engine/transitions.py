@@ -11,7 +11,15 @@ from jupyter_wf.engine.packing import Lease, class_of
 from jupyter_wf.engine.serving import unserved
 from jupyter_wf.engine.signals import Interrupt, Provide, Source
 from jupyter_wf.engine.values import Datum
-from jupyter_wf.events import FINAL, Failure, State, TaskChanged, TaskFailed
+from jupyter_wf.events import (
+    FINAL,
+    Failure,
+    State,
+    TaskCached,
+    TaskChanged,
+    TaskComputed,
+    TaskFailed,
+)
 
 #: Seconds between asking an attempt to stop and ending its process.
 GRACE = 1.0
@@ -28,8 +36,16 @@ def change(live: Live, node: Node, state: State, why: str = "", worker: str = ""
         live.paused.pop(key, None)
     before = supersede(live, key)
     why = why or before
+    if state in FINAL and not node.root:
+        live.urgent = True
     live.latest[key] = len(live.events)
     live.events.append(TaskChanged(live.now, key, state, worker, node.number, why))
+
+
+def tell(live: Live, node: Node, event: TaskComputed | TaskCached | TaskFailed) -> None:
+    """Tell what a task came to: at once, unless only other tasks wait for it."""
+    live.events.append(event)
+    live.urgent = live.urgent or not node.root
 
 
 def supersede(live: Live, key: str) -> str:
@@ -266,7 +282,7 @@ def unlink(live: Live, node: Node) -> None:
 
 def error(live: Live, node: Node, failure: Failure, *, spare: bool = False) -> None:
     """End a task badly, and cancel all that need it unless they are to be spared."""
-    live.events.append(TaskFailed(live.now, node.job.key, node.worker, node.number, failure))
+    tell(live, node, TaskFailed(live.now, node.job.key, node.worker, node.number, failure))
     change(live, node, "error", f"{failure.type}: {failure.message}"[:200])
     node.accepted = 0
     unfollow(live, node)
@@ -307,7 +323,7 @@ def doom_readers(
                     continue
                 if failure is not None:
                     event = TaskFailed(live.now, other.job.key, other.worker, other.number, failure)
-                    live.events.append(event)
+                    tell(live, other, event)
                 _stop(live, other, "cancelled" if failure is None else "error", why)
                 todo.append(other)
                 fallen.append(other)

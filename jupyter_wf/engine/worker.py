@@ -23,7 +23,7 @@ from jupyter_wf.engine.devices import only
 from jupyter_wf.engine.environments import Processes, perform_apart
 from jupyter_wf.engine.family import Children, InputLostError, Lease
 from jupyter_wf.engine.modules import Modules, modules_of
-from jupyter_wf.engine.output import captured
+from jupyter_wf.engine.output import Sink
 from jupyter_wf.engine.parking import Places
 from jupyter_wf.engine.prefetch import Prefetch
 from jupyter_wf.engine.signals import (
@@ -89,11 +89,13 @@ class Bench:
     places: Places = field(default_factory=Places)
     durations: dict[str, float] = field(default_factory=dict)
     processes: Processes = field(default_factory=Processes)
+    resident: int = field(init=False, default=0)
     prefetch: Prefetch = field(init=False)
     _given: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self.prefetch = Prefetch(self.memory, self.fetch)
+        self.resident = _resident()
 
     def is_quick(self, code: Code, limit: float) -> bool:
         """Whether a code is known to take less than `limit` seconds."""
@@ -116,7 +118,7 @@ class Bench:
         except Exception as error:  # noqa: BLE001 - whatever a store or a decoder raises
             return _raised(nonce, attempt, error), ()
         family = Children(self, lease, attempt, loaded)
-        names = tuple(output for output, _ in job.outputs)
+        names = tuple([output for output, _ in job.outputs])
         try:
             values, cost = self._measured(attempt, body, inputs, names, breaker, family)
             del inputs
@@ -133,7 +135,10 @@ class Bench:
         outputs = tuple([one if isinstance(one, str) else one.stored for one in found])
         made = {one.id: one for one in found if not isinstance(one, str)}
         added = family.taken()
-        answer = Finished(nonce, attempt.serial, outputs, *cost, tuple(loaded), added)
+        # Asked once, as to ask lets the threads in that send the answer before.
+        before, self.resident = self.resident, _resident()
+        grown = self.resident - before
+        answer = Finished(nonce, attempt.serial, outputs, *cost, grown, tuple(loaded), added)
         return answer, self.finish(attempt, answer, made, family.given)
 
     def finish(
@@ -196,7 +201,7 @@ class Bench:
         names: tuple[str, ...],
         breaker: Breaker,
         family: Children,
-    ) -> tuple[list[Any], tuple[float, float, int]]:
+    ) -> tuple[list[Any], tuple[float, float]]:
         job, serial, tell = attempt.job, attempt.serial, self.tell
 
         def report(done: float, total: float, note: str) -> None:
@@ -208,12 +213,12 @@ class Bench:
         token = current.set(context)
         shown = only(attempt.gpus) if self.alone and attempt.gpus else nullcontext()
         try:
-            with captured(lambda stream, text: tell(serial, stream, text)), shown:
-                before, cpu, start = _resident(), time.thread_time(), time.perf_counter()
+            with Sink(lambda stream, text: tell(serial, stream, text)), shown:
+                cpu, start = time.thread_time(), time.perf_counter()
                 values = breaker.guarded(lambda: body.run(job.call, inputs, names))
                 seconds = time.perf_counter() - start - family.waited
                 self.durations[job.code.fingerprint] = seconds
-                return values, (seconds, time.thread_time() - cpu, _resident() - before)
+                return values, (seconds, time.thread_time() - cpu)
         finally:
             current.reset(token)
 

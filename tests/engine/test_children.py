@@ -38,7 +38,15 @@ from jupyter_wf.engine.signals import (
 )
 from jupyter_wf.engine.state import LiveGraph
 from jupyter_wf.engine.testing import cell, out
-from jupyter_wf.events import FINAL, Failure, TaskFailed, TasksSpawned
+from jupyter_wf.events import (
+    FINAL,
+    Failure,
+    TaskCached,
+    TaskChanged,
+    TaskComputed,
+    TaskFailed,
+    TasksSpawned,
+)
 from jupyter_wf.fingerprint import source_key
 from jupyter_wf.records import Record, Stored
 
@@ -184,6 +192,22 @@ def test_children_come_with_the_accepted_answer_and_their_value_is_the_parent_s(
     assert workers.bodies == ["root", "leaf", "other", "join", "after"]
     (remember,) = workers.of(Remember)
     assert (remember.record.key, remember.record.outputs) == (ROOT.key, (("y", value("join")),))
+
+
+def test_only_what_tasks_come_to_that_somebody_asked_for_is_urgent() -> None:
+    workers = started({"root": ("hand on", LEAF, OTHER, JOIN)})
+    workers.finish()
+    asked = {ROOT.key, AFTER.key}
+    settling = TaskComputed | TaskCached | TaskFailed
+    for order in workers.of(Emit):
+        ends = {
+            event.task
+            for event in order.events
+            if isinstance(event, settling)
+            or (isinstance(event, TaskChanged) and event.state in FINAL)
+        }
+        assert order.urgent == bool(ends & asked), order
+    assert {order.urgent for order in workers.of(Emit)} == {True, False}
 
 
 def test_dependents_start_when_the_value_is_there_and_not_durable_yet() -> None:
