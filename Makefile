@@ -11,7 +11,8 @@ NAME ?=
 BIN := .venv/bin
 
 # Editable installs see changed code by themselves; these change what must be installed.
-SETUP := pyproject.toml constraints.txt scripts/install.py
+SETUP := pyproject.toml constraints.txt scripts/install.py \
+  jupyter_wf/engine/environments/pip_settings.py
 BENCHMARKS := $(filter-out harness __init__,$(basename $(notdir $(wildcard benchmarks/*.py)))) \
   $(patsubst benchmarks/%/__main__.py,%,$(wildcard benchmarks/*/__main__.py))
 

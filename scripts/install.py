@@ -1,13 +1,13 @@
 """Create ``.venv`` and install the package into it: ``python3 -m scripts.install [EXTRA]…``.
 
 The versions are those of ``constraints.txt``, and packages come from where pip is told to look.
-uv, which is fetched first because it installs in seconds what takes pip a minute, does not read
-pip's configuration, so it is told. Should uv fail all the same, pip does the work.
+uv is fetched first, because it installs in seconds what takes pip a minute. Should it fail all the
+same, pip does the work.
 """
 
 from __future__ import annotations
 
-import ast
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 CONSTRAINTS = "constraints.txt"
+SETTINGS = "jupyter_wf/engine/environments/pip_settings.py"
 OLDEST = (3, 11)
 
 
@@ -38,7 +39,7 @@ def main(extras: list[str]) -> int:
     uv += ["--compile-bytecode"]
     print(f"Installing jupyter_wf into {VENV.name}; the first time takes a minute.", flush=True)
     try:
-        run(uv, uv_environment(pip_configuration()))
+        run(uv, uv_environment())
     except subprocess.CalledProcessError:
         print("uv could not install it; trying pip, which takes longer.", flush=True)
         run([*pip, "--editable", target])
@@ -54,40 +55,13 @@ def make_environment() -> None:
         run([sys.executable, "-m", "venv", "--clear", str(VENV)])
 
 
-def pip_configuration() -> dict[str, str]:
-    """Return pip's options for installing: its files', overridden by the environment's."""
-    listed = run([str(PYTHON), "-m", "pip", "config", "list"], quiet=True)
-    found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
-    for line in listed.splitlines():
-        name, _, value = line.partition("=")
-        section, _, option = name.rpartition(".")
-        if section in found:
-            found[section][option] = str(ast.literal_eval(value))
-    return found["global"] | found["install"] | found[":env:"]
-
-
-def uv_environment(pip: dict[str, str]) -> dict[str, str]:
-    """Say in uv's variables what `pip_configuration` says; what the user set for uv stands.
-
-    Examples
-    --------
-    >>> found = uv_environment({"index-url": "https://packages.invalid/simple", "timeout": "60"})
-    >>> found["UV_DEFAULT_INDEX"], found["UV_HTTP_TIMEOUT"]
-    ('https://packages.invalid/simple', '60')
-    """
-    said = {
-        "UV_DEFAULT_INDEX": pip.get("index-url"),
-        "UV_INDEX": " ".join(pip.get("extra-index-url", "").split()),
-        "UV_FIND_LINKS": ",".join(pip.get("find-links", "").split()),
-        "UV_INSECURE_HOST": " ".join(pip.get("trusted-host", "").split()),
-        "UV_HTTP_TIMEOUT": pip.get("timeout") or pip.get("default-timeout"),
-        # pip takes the best version of all indexes, uv by itself that of the first.
-        "UV_INDEX_STRATEGY": "unsafe-best-match" if "extra-index-url" in pip else None,
-        "SSL_CERT_FILE": pip.get("cert"),
-        # The cache may lie on another disk than the environment; copying is then no news.
-        "UV_LINK_MODE": "copy" if not same_disk(Path.home(), ROOT) else None,
-    }
-    return {name: value for name, value in said.items() if value and name not in os.environ}
+def uv_environment() -> dict[str, str]:
+    """Return the variables that uv is to be given; what the user set for uv stands."""
+    found: dict[str, str] = json.loads(run([str(PYTHON), "-P", SETTINGS], quiet=True))
+    # The cache may lie on another disk than the environment; copying is then no news.
+    if not same_disk(Path.home(), ROOT):
+        found.setdefault("UV_LINK_MODE", os.environ.get("UV_LINK_MODE", "copy"))
+    return found
 
 
 def same_disk(one: Path, other: Path) -> bool:

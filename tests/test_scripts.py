@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 import tomllib
@@ -68,37 +69,26 @@ def test_everything_needed_is_pinned_and_nothing_names_a_host() -> None:
     assert "uv" in _pins()
 
 
-@pytest.mark.parametrize(
-    ("pip", "expected"),
-    [
-        ({}, {}),
-        ({"index-url": "https://a.invalid/s"}, {"UV_DEFAULT_INDEX": "https://a.invalid/s"}),
-        (
-            {"extra-index-url": "https://b.invalid/s\nfile:///c"},
-            {
-                "UV_INDEX": "https://b.invalid/s file:///c",
-                "UV_INDEX_STRATEGY": "unsafe-best-match",
-            },
-        ),
-        ({"find-links": "/a /b"}, {"UV_FIND_LINKS": "/a,/b"}),
-        ({"cert": "/c.pem"}, {"SSL_CERT_FILE": "/c.pem"}),
-        ({"trusted-host": "a.invalid b.invalid"}, {"UV_INSECURE_HOST": "a.invalid b.invalid"}),
-        ({"timeout": "9", "default-timeout": "8"}, {"UV_HTTP_TIMEOUT": "9"}),
-        ({"no-color": "1"}, {}),
-    ],
-)
-def test_uv_is_told_what_pip_knows(
-    pip: dict[str, str], expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in ("SSL_CERT_FILE", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS"):
+def test_uv_is_told_what_pip_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("UV_DEFAULT_INDEX", "UV_LINK_MODE"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(install, "same_disk", lambda one, other: True)
-    assert install.uv_environment(pip) == expected
-
-
-def test_what_the_user_says_to_uv_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://a.invalid/s")
+    monkeypatch.setattr(install, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(install, "same_disk", lambda one, other: False)
+    found = install.uv_environment()
+    assert found["UV_DEFAULT_INDEX"] == "https://a.invalid/s"
+    assert found["UV_LINK_MODE"] == "copy"
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://mine.invalid/simple")
-    assert "UV_DEFAULT_INDEX" not in install.uv_environment({"index-url": "https://a.invalid/s"})
+    monkeypatch.setenv("UV_LINK_MODE", "symlink")
+    found = {**os.environ, **install.uv_environment()}
+    assert found["UV_DEFAULT_INDEX"] == "https://mine.invalid/simple"
+    assert found["UV_LINK_MODE"] == "symlink"
+
+
+def test_what_is_run_before_anything_is_installed_needs_nothing() -> None:
+    files = [*(ROOT / "scripts").glob("*.py"), ROOT / install.SETTINGS]
+    for path in files:
+        assert _imported(path) <= {*sys.stdlib_module_names, "__future__"}, path
 
 
 def test_a_browser_is_found_on_the_path(

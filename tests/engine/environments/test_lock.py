@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from engine.environments.wheels import wheel
 
-from jupyter_wf.engine.environments import installer, locked
+from jupyter_wf.engine.environments import installer, locked, pip_settings
 from jupyter_wf.environment import Environment
 from jupyter_wf.errors import PackageError
 
@@ -87,6 +87,8 @@ def test_without_uv_there_is_a_remedy(packages: Path, monkeypatch: pytest.Monkey
             {"UV_INDEX": "https://a https://b", "UV_INDEX_STRATEGY": "unsafe-best-match"},
         ),
         ({"find-links": "/a /b"}, {"UV_FIND_LINKS": "/a,/b"}),
+        ({"timeout": "9", "default-timeout": "8"}, {"UV_HTTP_TIMEOUT": "9"}),
+        ({"no-color": "1"}, {}),
         ({"timeout": "60", "cert": "/c"}, {"UV_HTTP_TIMEOUT": "60", "SSL_CERT_FILE": "/c"}),
         ({"trusted-host": "a"}, {"UV_INSECURE_HOST": "a"}),
     ],
@@ -96,14 +98,14 @@ def test_uv_is_told_what_pip_knows(
 ) -> None:
     for name in ("UV_FIND_LINKS", "SSL_CERT_FILE", "UV_INDEX", "UV_DEFAULT_INDEX"):
         monkeypatch.delenv(name, raising=False)
-    assert installer.uv_variables(pip) == variables
+    assert pip_settings.uv_variables(pip) == variables
 
 
 def test_what_is_set_for_uv_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://mine")
-    assert installer.uv_variables({"index-url": "https://a"}) == {}
+    assert pip_settings.uv_variables({"index-url": "https://a"}) == {}
 
 
 def test_pip_is_asked_for_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://packages.invalid/simple")
-    assert installer.pip_options()["index-url"] == "https://packages.invalid/simple"
+    assert pip_settings.pip_options()["index-url"] == "https://packages.invalid/simple"
