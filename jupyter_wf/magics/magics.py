@@ -144,9 +144,10 @@ class WorkflowMagics:
             flow.run()
 
     def names(self) -> tuple[list[str], list[str]]:
-        """Names of the tasks and of the data, sorted, for completion."""
+        """Names of the tasks and of the data as they are shown, sorted, for completion."""
         graph = current().graph
-        return sorted(graph.tasks), sorted(graph.data)
+        short = graph.short_names
+        return sorted(short[n] for n in graph.tasks), sorted(short[n] for n in graph.data)
 
     def _namespace(self) -> Mapping[str, Any]:
         """Return the notebook's variables without those that IPython put there."""
