@@ -1,22 +1,50 @@
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from programs import run
 
+import jupyter_wf as wf
+from jupyter_wf import status
+from jupyter_wf.cli.main import parser as command_line
+from jupyter_wf.engine import parking
 from jupyter_wf.engine.abc import Engine
 from jupyter_wf.engine.runner import LiveEngine
 from jupyter_wf.engine.signals import Stimulus
+from jupyter_wf.engine.store import zarr
+from jupyter_wf.magics import options, verbs
+from jupyter_wf.pymonik import Pymonik
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"`(\w+)`")
+CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+MAGIC = re.compile(r"(?P<magic>%wf|%%task|jupyter wf)(?:\s+(?P<verb>[a-z]+))?(?=\s|$)")
+OPTION = re.compile(r"(?<!\S)--[a-z-]+")
+PARSERS: dict[str, Any] = {
+    "%wf": verbs.parser,
+    "%%task": options.parser,
+    "jupyter wf": command_line,
+}
+CALL = re.compile(r"@?(?P<root>\w+)(?P<path>(?:\.\w+)*)(?P<rest>.*)")
+KEYWORD = re.compile(r"(?<![\w\"])([a-z_]+)=(?!=)")
+ROOTS: dict[str, Any] = {
+    "wf": wf,
+    "flow": wf.Workflow,
+    "Run": wf.Run,
+    "DaskEngine": wf.DaskEngine,
+    "Pymonik": Pymonik,
+}
+#: `jupyter_wf.task` is the decorator.
+task = importlib.import_module("jupyter_wf.task")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)\s]*)?\)")
 
 RUN_CELLS = """
@@ -72,6 +100,56 @@ def test_commands_are_there() -> None:
     text = "\n".join(page.read_text("utf-8") for page in PAGES)
     shown = set(re.findall(r"(?:`|^)make ([a-z]+)", text, re.MULTILINE))
     assert {"lab", "test", "check", "bench"} <= shown <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_and_magics_are_understood(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for line in [*CODE.findall(text), *"\n".join(blocks(page, "sh")).split("\n")]:
+        found = MAGIC.match(line)
+        if found is None:
+            continue
+        parser = PARSERS[found["magic"]]()
+        if found["verb"] and found["magic"] != "%%task":
+            (choices,) = [a.choices for a in parser._actions if isinstance(a.choices, dict)]
+            assert found["verb"] in choices, line
+            parser = choices[found["verb"]]
+        assert {*OPTION.findall(line)} <= parser._option_string_actions.keys(), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_interface_is_as_it_is_told(page: Path) -> None:
+    for line in CODE.findall(page.read_text("utf-8")):
+        found = CALL.match(line)
+        if found is None or found["root"] not in ROOTS:
+            continue
+        what = ROOTS[found["root"]]
+        for part in filter(None, found["path"].split(".")):
+            what = getattr(what, part)
+        if found["rest"].startswith("("):
+            told = {*KEYWORD.findall(found["rest"])}
+            assert told <= {*inspect.signature(what).parameters}, line
+
+
+def test_limits_are_as_they_are_told() -> None:
+    rows = (ROOT / "docs" / "dynamic-graphs.md").read_text("utf-8").partition("## Limits")[2]
+    told = dict(re.findall(r"^\| (.+?) \| (\d[\d,]*)(?: kB.*)? \|$", rows, re.MULTILINE))
+    assert {what: int(number.replace(",", "")) for what, number in told.items()} == {
+        "bodies that wait in a worker process": parking.MOST,
+        "largest array copied into a call": task.LARGE // 1000,
+        "ended children that `status` remembers": status.KEEP,
+    }
+
+
+def test_the_page_on_the_store_tells_of_all_that_a_journal_holds() -> None:
+    text = (ROOT / "docs" / "store.md").read_text("utf-8")
+    told = re.findall(r'^\| `\["(\w)"', text, re.MULTILINE)
+    assert {*told} == {*re.findall(r'case \("(\w)"', inspect.getsource(zarr))}
+
+
+def test_every_page_is_linked_from_the_first() -> None:
+    links = LINK.findall((ROOT / "README.md").read_text("utf-8"))
+    assert {*(ROOT / "docs").glob("*.md")} <= {(ROOT / link).resolve() for link in links}
 
 
 @pytest.mark.slow

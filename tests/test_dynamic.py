@@ -191,6 +191,14 @@ def test_all_is_durable_and_found_by_another_engine(tmp_path: Path) -> None:
             assert sum(flow.engine.executions().values()) == expected
 
 
+def test_where_another_version_stood_is_passed_over(
+    flow: wf.Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(flow.store), "growth", lambda store, key: b"cno.such\nmodule\n.")
+    assert add.invoke(5, 1).get() == 6
+    assert flow.engine.executions() == {"add": 6, "add_one": 5}
+
+
 def test_a_child_that_fails_is_the_failure_of_who_handed_on_to_it(flow: wf.Workflow) -> None:
     @wf.task
     def down(n: int) -> Any:

@@ -146,7 +146,10 @@ class LiveEngine(Engine):
     def _snapshot(self, packed: bytes) -> Snapshot | None:
         """Return where a computation had come to, if all that it needs is here."""
         assert self._store is not None
-        found: Snapshot = pickle.loads(packed)
+        try:
+            found: Snapshot = pickle.loads(packed)
+        except Exception:  # noqa: BLE001 noted by another version: the task begins anew
+            return None
         here = all(self._store.stored(content) is not None for content in found.known.values())
         return found if here else None
 
