@@ -120,7 +120,7 @@ def missing(live: Live, news: Missing) -> None:
     why = "an input was no longer where it was expected"
     lost = [datum for content in news.contents for datum in live.values.lose(content)]
     died(live, node, why)
-    losing(live, lost, why)
+    losing(live, lost, why, look=True)
     if node.active:
         again(live, node, why)
 

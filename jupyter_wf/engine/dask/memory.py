@@ -115,11 +115,12 @@ def find_input(worker: Any, session: str, store: LateStore | None) -> Callable[[
                     continue
                 if found is not None:
                     return found
-        if source.durable and store is not None:
-            try:
-                return store.get(source.content)
-            except StoreError as error:
-                raise InputLostError(source.content) from error
-        raise InputLostError(source.content)
+        # One that died may have committed it without being able to say so.
+        if store is None:
+            raise InputLostError(source.content)
+        try:
+            return store.get(source.content)
+        except StoreError as error:
+            raise InputLostError(source.content) from error
 
     return find
