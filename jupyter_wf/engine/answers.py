@@ -6,6 +6,7 @@ An attempt is accepted once, and only while it is its task's current one.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from jupyter_wf.engine.children import adopt
 from jupyter_wf.engine.delegation import hand_on, shorten
@@ -27,6 +28,7 @@ from jupyter_wf.engine.transitions import (
 )
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import Failure, TaskComputed
+from jupyter_wf.records import Stored
 from jupyter_wf.requirements import kinds_of
 
 #: How many workers may die under a task before it is held to be the cause.
@@ -67,12 +69,10 @@ def finished(live: Live, news: Finished) -> None:
 
 
 def _accept(live: Live, node: Node, worker: str, news: Finished) -> None:
-    job, outputs = node.job, tuple([one for one in news.outputs if not isinstance(one, str)])
+    job, outputs = node.job, cast("tuple[Stored, ...]", news.outputs)
     node.accepted, node.outputs = news.serial, outputs
     node.seconds, node.worker = news.seconds, worker
-    named = tuple(
-        (output, stored) for (output, _), stored in zip(job.outputs, outputs, strict=True)
-    )
+    named = tuple([(output, one) for (output, _), one in zip(job.outputs, outputs, strict=True)])
     tell(
         live,
         node,
@@ -142,12 +142,12 @@ def durable(live: Live, news: Durable) -> None:
     node = _written(live, news)
     if node is None:
         return
-    for data in (*(data for _, data in node.job.outputs), *node.given):
+    made = () if node.writing else [data for _, data in node.job.outputs]
+    for data in (*made, *node.given):
         datum = live.values.data.get(data)
-        if datum is None or datum.content is None or (node.writing and data not in node.given):
-            continue
-        live.values.durable(datum.content)
-        _tell_followers(live, datum.content)
+        if datum is not None and datum.content is not None:
+            live.values.durable(datum.content)
+            _tell_followers(live, datum.content)
     live.values.disown(node.given, node.job.key)
     node.given = ()
     if node.writing:

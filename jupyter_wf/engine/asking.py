@@ -48,6 +48,7 @@ def take_on(
 ) -> None:
     """Add jobs to the graph; children are to run before what is older, the first of them first."""
     live.order += len(jobs)
+    lacking: list[Node] = []
     for place, job in enumerate(jobs):
         order = place - live.order if root else place + live.order - len(jobs)
         _add(live, job, order, run, root)
@@ -60,12 +61,13 @@ def take_on(
                 if data in known:
                     live.values.attach_id(datum, known[data], durable=True)
             if not live.values.available(datum):
-                node.missing.add(data)
-        if not node.missing:
+                node.missing[data] = None
+        if node.missing:
+            lacking.append(node)
+        else:
             live.unsettled.append(job.key)
-    for job in jobs:
-        node = live.tasks[job.key]
-        for data in sorted(node.missing):
+    for node in lacking:
+        for data in node.missing:
             producer = live.values.data[data].producer
             maker = live.tasks.get(producer) if producer else None
             if node.state != "cancelled" and (maker is None or not maker.active):

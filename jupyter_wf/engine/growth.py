@@ -98,7 +98,7 @@ def _hand_on_again(live: Live, node: Node, one: Grown) -> None:
     """Bring a task back to where it had handed its outputs on."""
     settle_reads(live, node)
     live.ready.discard(node.job.key)
-    node.job, node.missing, node.recipe, node.read = one.job, set(), one.recipe, one.read
+    node.job, node.missing, node.recipe, node.read = one.job, {}, one.recipe, one.read
     node.delegates = one.delegates
     for (_, own), target in zip(one.job.outputs, one.delegates, strict=True):
         live.values.datum(target).followers[own] = None

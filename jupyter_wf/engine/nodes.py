@@ -23,6 +23,9 @@ from jupyter_wf.records import Record, Stored
 from jupyter_wf.requirements import Requirements
 from jupyter_wf.resources import Amounts
 
+#: A `TaskChanged` in the making, as most of them are superseded before anybody is told.
+Change = tuple[float, str, State, str, int, str]
+
 
 @dataclass(slots=True)
 class Node:
@@ -40,7 +43,7 @@ class Node:
     run: str
     state: State = "waiting"
     why: str = ""
-    missing: set[str] = field(default_factory=set)
+    missing: dict[str, None] = field(default_factory=dict)
     serial: int = 0
     number: int = 0
     failures: int = 0
@@ -177,7 +180,7 @@ class Live:
     waits: dict[int, list[str]] = field(default_factory=dict)
     loosened: list[str] = field(default_factory=list)
     remembered: OrderedDict[str, tuple[Stored, ...]] = field(default_factory=OrderedDict)
-    events: list[Event | None] = field(default_factory=list)
+    events: list[Event | Change | None] = field(default_factory=list)
     latest: dict[str, int] = field(default_factory=dict)
     urgent: bool = False
     instructions: list[Instruction] = field(default_factory=list)

@@ -9,7 +9,6 @@ What tasks need and workers have is counted in ``machines``; whose turn it is sa
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +33,7 @@ NEW = 0.3
 #: Executions of a code from which one can tell what is usual.
 FEW = 3
 UNKNOWN = float("inf")
+NEVER = (UNKNOWN, 0.0, 0)
 
 
 class Durations:
@@ -49,29 +49,28 @@ class Durations:
     """
 
     def __init__(self) -> None:
-        self._means: dict[str, float] = {}
-        self._spreads: dict[str, float] = {}
-        self._counts: Counter[str] = Counter()
+        #: Their mean, how far they are from it, and how many were seen.
+        self._seen: dict[str, tuple[float, float, int]] = {}
 
     def expect(self, fingerprint: str) -> float:
         """Return expected seconds, infinite if this code has never run."""
-        return self._means.get(fingerprint, UNKNOWN)
+        return self._seen.get(fingerprint, NEVER)[0]
 
     def most(self, fingerprint: str) -> float | None:
         """Return the seconds that a body hardly ever takes longer, None if few were seen."""
-        if self._counts[fingerprint] < FEW:
-            return None
-        return self._means[fingerprint] + 2 * self._spreads[fingerprint]
+        mean, spread, count = self._seen.get(fingerprint, NEVER)
+        return None if count < FEW else mean + 2 * spread
 
     def learn(self, fingerprint: str, seconds: float) -> None:
         """Take note of one measured duration."""
-        old = self._means.get(fingerprint)
         seconds = max(seconds, LEAST)
-        self._counts[fingerprint] += 1
-        away = abs(seconds - old) if old is not None else 0.0
-        spread = self._spreads.get(fingerprint, 0.0)
-        self._spreads[fingerprint] = spread + NEW * (away - spread)
-        self._means[fingerprint] = seconds if old is None else old + NEW * (seconds - old)
+        mean, spread, count = self._seen.get(fingerprint) or (seconds, 0.0, 0)
+        away = abs(seconds - mean)
+        self._seen[fingerprint] = (
+            mean + NEW * (seconds - mean),
+            spread + NEW * (away - spread),
+            count + 1,
+        )
 
 
 @dataclass(slots=True)
@@ -146,11 +145,10 @@ class Lease:
     def _shares(self, need: Amounts) -> bool:
         if self.need != need:
             return False
-        machine = self.machine
-        kept = machine.kept
-        return (kept is None or kept == need) and all(
-            room.kept is None or room.kept == need for room in self.grant
-        )
+        kept = self.machine.kept
+        if kept is not None and kept != need:
+            return False
+        return not self.grant or all(room.kept is None or room.kept == need for room in self.grant)
 
 
 def class_of(requirements: Requirements) -> Class:
@@ -280,6 +278,7 @@ def _fill(
     Returns the place of the last task that was bound, and how many were: one at least.
     """
     share, count, last = MOST, 0, (0, 0)
+    need = lease.machine.clamped(where[1])
     while count < share and (first := ready.first(where)) is not None:
         place, task = first
         seconds = expect(task)
@@ -288,8 +287,13 @@ def _fill(
             share = max(1, min(MOST, ready.count(where) // (2 * len(open_))))
         here = weigh(task)
         target = min(open_, key=lambda one: _cost(one, here)) if here else lease
-        need = target.machine.clamped(where[1])
-        if not target.room(need, now):
+        if target is not lease:
+            need = target.machine.clamped(where[1])
+        if count and target is lease:
+            # It is of the same kind as the one before, for which the rest was looked at.
+            if lease.load >= AHEAD or len(lease.hands) >= MOST:
+                break
+        elif not target.room(need, now):
             break
         ready.discard(task)
         bind(task, target, seconds, need)

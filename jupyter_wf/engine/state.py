@@ -46,7 +46,7 @@ from jupyter_wf.engine.signals import (
 from jupyter_wf.engine.transitions import coming
 from jupyter_wf.engine.values import Values
 from jupyter_wf.engine.waiting import waits_for
-from jupyter_wf.events import FINAL
+from jupyter_wf.events import FINAL, TaskChanged
 from jupyter_wf.records import Record
 from jupyter_wf.resources import WHOLE, Worker
 
@@ -118,8 +118,10 @@ class LiveGraph:
             if type(stimulus) is not Submit:
                 live.full = False
             HANDLERS[type(stimulus)](live, stimulus)
-            settle(live)
-            sweep(live)
+            if live.unsettled:
+                settle(live)
+            if live.loosened:
+                sweep(live)
         dispatch(live)
         return _flushed(live)
 
@@ -244,7 +246,13 @@ def _check_children(live: Live) -> None:
 def _flushed(live: Live) -> list[Instruction]:
     done: list[Instruction] = []
     if live.events:
-        events = tuple([event for event in live.events if event is not None])
+        events = tuple(
+            [
+                TaskChanged(*event) if isinstance(event, tuple) else event
+                for event in live.events
+                if event is not None
+            ]
+        )
         done.append(Emit(events, live.urgent))
         live.events, live.urgent = [], False
         live.latest.clear()

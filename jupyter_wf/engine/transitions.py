@@ -16,7 +16,6 @@ from jupyter_wf.events import (
     Failure,
     State,
     TaskCached,
-    TaskChanged,
     TaskComputed,
     TaskFailed,
 )
@@ -39,7 +38,7 @@ def change(live: Live, node: Node, state: State, why: str = "", worker: str = ""
     if state in FINAL and not node.root:
         live.urgent = True
     live.latest[key] = len(live.events)
-    live.events.append(TaskChanged(live.now, key, state, worker, node.number, why))
+    live.events.append((live.now, key, state, worker, node.number, why))
 
 
 def tell(live: Live, node: Node, event: TaskComputed | TaskCached | TaskFailed) -> None:
@@ -49,14 +48,13 @@ def tell(live: Live, node: Node, event: TaskComputed | TaskCached | TaskFailed) 
 
 
 def supersede(live: Live, key: str) -> str:
-    """Drop the event of a state that lasts no time, so that nobody sees it; keep its reason."""
+    """Drop the change to a state that lasts no time, so that nobody sees it; return its reason."""
     before = live.latest.pop(key, None)
     if before is None:
         return ""
-    old = live.events[before]
-    assert isinstance(old, TaskChanged)
-    live.events[before] = None
-    return old.why
+    old, live.events[before] = live.events[before], None
+    assert isinstance(old, tuple)
+    return old[-1]
 
 
 # -- waiting and ready -----------------------------------------------------------------------------
@@ -65,7 +63,7 @@ def supersede(live: Live, key: str) -> str:
 def wait_for(live: Live, node: Node, data: str) -> None:
     """Make a task wait for a value that is gone; one that runs has it already."""
     if node.active and not node.serial:
-        node.missing.add(data)
+        node.missing[data] = None
         live.ready.discard(node.job.key)
         if node.state != "waiting":
             change(live, node, "waiting", "a value it reads is computed again")
@@ -79,7 +77,7 @@ def again(live: Live, node: Node, why: str, *, look: bool = False) -> None:
     node.overdue = False
     unfollow(live, node)
     node.missing = {
-        data
+        data: None
         for _, data in node.job.inputs
         if not live.values.available(live.values.read(data, node.job.key))
     }
@@ -183,7 +181,7 @@ def provide(live: Live, datum: Datum) -> None:
         for reader in datum.readers:
             node = live.tasks[reader]
             if datum.key in node.missing:
-                node.missing.discard(datum.key)
+                del node.missing[datum.key]
                 if not node.missing and node.state == "waiting":
                     live.unsettled.append(reader)
         for serial in datum.waiters:
@@ -240,7 +238,8 @@ def enqueue(live: Live, node: Node, why: str) -> None:
 def done(live: Live, node: Node, state: State, why: str = "") -> None:
     """End a task well."""
     change(live, node, state, why, node.worker)
-    unfollow(live, node)
+    if node.delegates:
+        unfollow(live, node)
     settle_reads(live, node)
 
 

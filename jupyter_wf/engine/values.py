@@ -140,14 +140,16 @@ class Values:
 
     def attach(self, datum: Datum, stored: Stored, *, durable: bool = False) -> None:
         """Say that this data is this value."""
-        self.attach_id(datum, stored.id, durable=durable)
-        content = self.contents[stored.id]
-        if content.about is None:
+        content = self.contents.get(stored.id)
+        if content is None:
+            self.contents[stored.id] = Content(stored.id, stored.nbytes, about=stored)
+        elif content.about is None:
             idle = stored.id in self._idle
             self._busy(stored.id)
             content.about, content.nbytes = stored, stored.nbytes
             if idle:
                 self._rest(content)
+        self.attach_id(datum, stored.id, durable=durable)
 
     def attach_id(self, datum: Datum, content_id: str, *, durable: bool = False) -> None:
         """Say that this data is the value of this content id, of which no more may be known."""
@@ -244,7 +246,11 @@ class Values:
         return lost
 
     def _needed(self, content: Content) -> bool:
-        return any(self.data[key].readers or self.data[key].waiters for key in content.data)
+        for key in content.data:
+            datum = self.data[key]
+            if datum.readers or datum.waiters:
+                return True
+        return False
 
     def _busy(self, content_id: str) -> None:
         if content_id in self._idle:
@@ -262,9 +268,10 @@ class Values:
         if not content.data and (small or not content.durable or not content.holders):
             self._forget(content)
             return
-        if not content.durable or not content.holders or self._needed(content):
+        if not content.durable or not content.holders or content.id in self._idle:
             return
-        self._busy(content.id)
+        if self._needed(content):
+            return
         self._idle[content.id] = None
         self._idle_bytes += content.nbytes
         while self._idle_bytes > self._keep:
