@@ -28,36 +28,52 @@ class Client:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.wish = 0
 
     def submit(self, function: Any, *arguments: Any, key: str, **_: Any) -> Future:
         self.asked.append(key)
         return Future()
 
+    def wished(self, slots: int) -> None:
+        self.wish = slots
+
 
 def slots(tasks: int, worth: int | None = None, **options: Any) -> tuple[Slots, Client]:
     client = Client()
-    given = {"share": 1.0, "most": None, "idle": None, "waits": True, **options}
+    given = {
+        "share": 1.0,
+        "most": None,
+        "idle": None,
+        "waits": True,
+        "wish": client.wished,
+        **options,
+    }
     demand = (tasks, tasks if worth is None else worth)
     return Slots(client, "s", None, lambda: demand, **given), client
 
 
 @pytest.mark.parametrize(
-    ("demand", "workers", "options", "scales", "asked"),
+    ("demand", "workers", "options", "scales", "wanted"),
     [
-        pytest.param((0, 0), 4, {}, False, 0, id="nothing to do"),
-        pytest.param((9, 9), 0, {}, False, 1, id="one, so that a worker is started"),
-        pytest.param((9, 9), 0, {"waits": False}, False, 0, id="our own cluster is coming"),
-        pytest.param((9, 9), 4, {}, False, 4, id="as many as there are"),
-        pytest.param((2, 2), 4, {}, False, 2, id="as many as can be used"),
-        pytest.param((9, 9), 4, {"most": 3}, False, 3, id="not more than the user said"),
-        pytest.param((9, 9), 4, {}, True, 9, id="more than there are, where more may come"),
-        pytest.param((9, 9), 4, {"most": 6}, True, 6, id="more, but not more than the user said"),
-        pytest.param((900, 1), 4, {}, True, 4, id="short tasks are not worth a new worker"),
-        pytest.param((9999, 9999), 4, {}, True, 1004, id="there is an end to it"),
+        pytest.param((0, 0), 4, {}, False, (0, 0), id="nothing to do"),
+        pytest.param((9, 9), 0, {}, False, (1, 0), id="one, so that a worker is started"),
+        pytest.param((9, 9), 0, {"waits": False}, False, (0, 0), id="our own cluster is coming"),
+        pytest.param((9, 9), 4, {}, False, (4, 0), id="as many as there are"),
+        pytest.param((2, 2), 4, {}, False, (2, 0), id="as many as can be used"),
+        pytest.param((9, 9), 4, {"most": 3}, False, (3, 0), id="not more than the user said"),
+        pytest.param((9, 9), 4, {}, True, (4, 5), id="more are wished for, where more may come"),
+        pytest.param((9, 9), 4, {"most": 6}, True, (4, 2), id="not more than the user said"),
+        pytest.param((9, 9), 4, {"most": 3}, True, (3, 0), id="all that the user said are here"),
+        pytest.param((900, 1), 4, {}, True, (4, 0), id="short tasks are not worth a new worker"),
+        pytest.param((9, 9), 0, {}, True, (1, 8), id="the first workers"),
     ],
 )
-def test_so_many_slots_are_asked_for(
-    demand: tuple[int, int], workers: int, options: dict[str, Any], scales: bool, asked: int
+def test_so_many_slots_are_asked_and_wished_for(
+    demand: tuple[int, int],
+    workers: int,
+    options: dict[str, Any],
+    scales: bool,
+    wanted: tuple[int, int],
 ) -> None:
     found, client = slots(*demand, **options)
     found.count([WORKER] * workers + [STRANGER])
@@ -65,17 +81,16 @@ def test_so_many_slots_are_asked_for(
         found.scales()
     found.settle()
     found.settle()
-    assert len(client.asked) == asked
+    assert (len(client.asked), client.wish) == wanted
 
 
 def test_leases_that_wait_are_asked_for_anew_when_workers_come() -> None:
     found, client = slots(3)
-    found.scales()
-    found.count([WORKER])
+    found.count([WORKER] * 2)
     found.settle()
     found.joined(client.asked[-1])
     before = len(client.asked)
-    found.count([WORKER] * 2)
+    found.count([WORKER] * 3)
     found.settle()
     assert len(client.asked) - before == 2
 
@@ -84,7 +99,15 @@ def test_what_waits_is_withdrawn_when_there_is_less_to_do() -> None:
     demand = [5]
     client = Client()
     found = Slots(
-        client, "s", None, lambda: (demand[0],) * 2, share=1.0, most=None, idle=None, waits=True
+        client,
+        "s",
+        None,
+        lambda: (demand[0],) * 2,
+        share=1.0,
+        most=None,
+        idle=None,
+        waits=True,
+        wish=client.wished,
     )
     found.count([WORKER] * 5)
     found.settle()

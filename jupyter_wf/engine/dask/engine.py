@@ -17,13 +17,13 @@ from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.abc import Job, Store
 from jupyter_wf.engine.dask.cluster import embedded, planned
 from jupyter_wf.engine.dask.contact import failure, find, reach
+from jupyter_wf.engine.dask.counting import TOPIC, Counting, Wish
 from jupyter_wf.engine.dask.crew import Crew
 from jupyter_wf.engine.dask.deposit import Depositor
 from jupyter_wf.engine.dask.guardian import Guardian
 from jupyter_wf.engine.dask.install import install
 from jupyter_wf.engine.dask.large import receive
 from jupyter_wf.engine.dask.link import Link
-from jupyter_wf.engine.dask.pin import TOPIC, Pin
 from jupyter_wf.engine.dask.plugin import CAME, LeasePlugin
 from jupyter_wf.engine.dask.session import HERE
 from jupyter_wf.engine.dask.slots import Slots
@@ -173,7 +173,7 @@ class DaskEngine(LiveEngine):
         store = self._store
         assert store is not None
         if self._target is not None:
-            install(client, Pin)
+            install(client, Counting)
         if self._guarded and store.shared and install(client, Guardian):
             about = (self._session, store.url, self._share)
             self._depositor = Depositor(client, *about, self.busy)
@@ -201,6 +201,7 @@ class DaskEngine(LiveEngine):
             most=None if own else self._workers,
             idle=self._idle,
             waits=not own,
+            wish=Wish(client),
         )
         crew = Crew(self, client, self._session, store, slots)
         # The client calls these on its loop.

@@ -11,13 +11,21 @@ from collections.abc import Iterable
 from threading import Lock
 from uuid import uuid4
 
-PREFIX = "wflease-"
+from jupyter_wf.engine.dask.counting import KIND
+
+PREFIX = f"{KIND}-"
+#: Slot-seconds that a session may be ahead of one that waits.
 QUANTUM = 0.25
+#: Seconds after which one that was not seen any more is taken to have stopped waiting.
+AWAY = 1.0
 
 
 def lease_key(session: str, number: int) -> str:
-    """Return the Dask key of a lease."""
-    return f"{PREFIX}{session}-{number}"
+    """Return the Dask key of a lease.
+
+    The number comes first: after it, Dask takes nothing for the name of another kind of task.
+    """
+    return f"{PREFIX}{number}-{session}"
 
 
 def key_of(nonce: str) -> str:
@@ -25,8 +33,8 @@ def key_of(nonce: str) -> str:
 
     Examples
     --------
-    >>> key_of(new_nonce("wflease-a1-3"))
-    'wflease-a1-3'
+    >>> key_of(new_nonce("wflease-3-a1"))
+    'wflease-3-a1'
     """
     return nonce.partition("/")[0]
 
@@ -48,28 +56,35 @@ def session_of(key: object) -> str | None:
     """
     if not isinstance(key, str) or not key.startswith(PREFIX):
         return None
-    return key[len(PREFIX) :].rpartition("-")[0]
+    return key[len(PREFIX) :].partition("-")[2]
 
 
 class FairShare:
     """Slot-seconds of each session on one worker; times are given, not asked.
+
+    Attributes
+    ----------
+    held : dict
+        By session, the slot-seconds that it has had here.
 
     Examples
     --------
     >>> share = FairShare()
     >>> share.enter("a")
     >>> share.charge("a", 10.0)
-    >>> share.must_yield("a", 10.0, ["wflease-b-1"])
+    >>> share.must_yield("a", 10.0, ["wflease-1-b"], 10.0)
     False
     >>> share.charge("a", 0.5)
-    >>> share.must_yield("a", 10.5, ["wflease-b-1"])
+    >>> share.must_yield("a", 10.5, ["wflease-1-b"], 10.5)
     True
     """
 
     def __init__(self, quantum: float = QUANTUM) -> None:
+        self.held: dict[str, float] = {}
         self._used: dict[str, float] = {}
         self._here: dict[str, int] = {}
-        self._waiting: set[str] = set()
+        #: When a session that has no slot was last known to want one.
+        self._waiting: dict[str, float] = {}
         self._least = 0.0
         self._lock = Lock()
         self._quantum = quantum
@@ -79,7 +94,7 @@ class FairShare:
         with self._lock:
             if session not in self._here:
                 self._arrive(session)
-                self._waiting.discard(session)
+                self._waiting.pop(session, None)
             self._here[session] = self._here.get(session, 0) + 1
 
     def leave(self, session: str) -> None:
@@ -89,14 +104,15 @@ class FairShare:
             if not self._here[session]:
                 del self._here[session]
 
-    def charge(self, session: str, seconds: float) -> None:
-        """Add to a session's account: seconds, over the session's share."""
+    def charge(self, session: str, seconds: float, share: float = 1.0) -> None:
+        """Add to a session's account: seconds, which weigh the less the larger its share is."""
         with self._lock:
-            self._used[session] = self._used.get(session, 0.0) + seconds
+            self.held[session] = self.held.get(session, 0.0) + seconds
+            self._used[session] = self._used.get(session, 0.0) + seconds / share
             least = min((self._used[here] for here in self._here), default=0.0)
             self._least = max(self._least, least)
 
-    def must_yield(self, session: str, since: float, waiting: Iterable[object]) -> bool:
+    def must_yield(self, session: str, since: float, waiting: Iterable[object], now: float) -> bool:
         """Say whether a lease, held for `since` seconds, must let one of `waiting` in.
 
         Parameters
@@ -105,6 +121,8 @@ class FairShare:
         since : float
         waiting : iterable
             Dask keys that would start here if there were a slot.
+        now : float
+            Seconds on any clock that is always the same.
         """
         found = {session_of(key) for key in waiting} - {session}
         others = {other for other in found if other is not None}
@@ -112,12 +130,13 @@ class FairShare:
             mine = self._used.get(session, 0.0)
             for other in others:
                 self._arrive(other)
-            self._waiting = others
+                self._waiting[other] = now
+            self._waiting = {one: at for one, at in self._waiting.items() if now - at < AWAY}
             plain = None in found and since >= self._quantum
             if not plain and all(mine - self._used[one] < self._quantum for one in others):
                 return False
-            # It asks anew at once, though a long task may have run here before that is seen.
-            self._waiting.add(session)
+            # It asks anew at once, though that takes a moment, and is seen between two tasks only.
+            self._waiting[session] = now
             return True
 
     def _arrive(self, session: str) -> None:

@@ -48,7 +48,7 @@ def hold(name: str, store: str | None, share: float, idle: float | None) -> None
     def over() -> bool:
         nonlocal last, active, newest
         now = time.monotonic()
-        plugin.share.charge(name, (now - last) / share)
+        plugin.share.charge(name, now - last, share)
         last = now
         if session.gone or plugin.leaving or now - session.heard > GRACE:
             return True
@@ -57,7 +57,7 @@ def hold(name: str, store: str | None, share: float, idle: float | None) -> None
         elif idle is not None and now - active > idle:
             return True
         waiting = [task.key for task in (*worker.state.constrained, *worker.state.ready)]
-        return bool(plugin.share.must_yield(name, now - began, waiting))
+        return bool(plugin.share.must_yield(name, now - began, waiting, now))
 
     try:
         session.heard = max(session.heard, began)

@@ -8,9 +8,6 @@ from typing import Any
 from jupyter_wf.engine.dask.fair import lease_key
 from jupyter_wf.engine.dask.lease import hold
 
-#: Most leases that wait for a slot; a cluster that scales needs no more to know what to do.
-WAITING = 1000
-
 
 class Slots:
     """The leases that an engine holds or has asked for; to be used on the client's loop.
@@ -32,6 +29,9 @@ class Slots:
         Seconds after which a lease without work gives its slot back.
     waits : bool
         Whether to ask for a slot even where no worker is yet, so that one is started.
+    wish : callable
+        Told, on a cluster that scales by demand, how many more slots would be worth starting
+        workers for.
 
     Attributes
     ----------
@@ -50,6 +50,7 @@ class Slots:
         most: int | None,
         idle: float | None,
         waits: bool,
+        wish: Callable[[int], None],
     ) -> None:
         self.capacity = 0
         self._grows = False
@@ -59,6 +60,7 @@ class Slots:
         self._demand = demand
         self._most = most
         self._waits = waits
+        self._wish = wish
         self._numbers = 0
         self._waiting: dict[str, Any] = {}
         self._held: dict[str, Any] = {}
@@ -70,13 +72,6 @@ class Slots:
 
     def _limit(self, slots: int) -> int:
         return slots if self._most is None else min(slots, self._most)
-
-    def _wanted(self) -> int:
-        tasks, worth = self._demand()
-        wanted = min(tasks, self._limit(max(self.capacity, int(self._waits))))
-        if self._grows:
-            wanted = max(wanted, min(worth, self._limit(self.capacity + WAITING)))
-        return wanted
 
     def count(self, workers: Iterable[Mapping[str, Any]]) -> None:
         """Count the threads of workers that have our plugin; have new ones used at once."""
@@ -99,7 +94,7 @@ class Slots:
             self._withdraw(len(self._waiting))
 
     def scales(self) -> None:
-        """Note that workers are started for leases that wait for a slot."""
+        """Note that workers are started for those who want slots."""
         self._grows = True
         self.settle()
 
@@ -119,11 +114,15 @@ class Slots:
         for leases in (self._waiting, self._held):
             for key in [key for key, future in leases.items() if future.done()]:
                 del leases[key]
-        missing = self._wanted() - len(self._held) - len(self._waiting)
+        tasks, worth = self._demand()
+        wanted = min(tasks, self._limit(max(self.capacity, int(self._waits))))
+        missing = wanted - len(self._held) - len(self._waiting)
         if missing < 0:
             self._withdraw(min(-missing, len(self._waiting)))
         for _ in range(0 if self._only == [] else missing):
             self._ask()
+        if self._grows:
+            self._wish(max(0, self._limit(worth) - len(self._held) - len(self._waiting)))
 
     def forget(self) -> None:
         """Let go of all leases."""
