@@ -48,7 +48,7 @@ def unneeded(jobs: Iterable[Job], elsewhere: Iterable[str]) -> set[str]:
     Examples
     --------
     >>> from jupyter_wf.graph import Code
-    >>> code = Code("cell", "", "0")
+    >>> code = Code("cell", "", "", "0")
     >>> first = Job("a", "a", code, None, (), (("x", "ax"),))
     >>> second = Job("b", "b", code, None, (("x", "ax"),), (("y", "by"),))
     >>> sorted(unneeded([first, second], {"a", "b"})), unneeded([first, second], {"a"})
