@@ -37,10 +37,10 @@ class Breaker:
             raise
 
     def stop(self) -> None:
-        """Raise `Stopped` in the body, at its next bytecode."""
+        """Raise `Stopped` in the body, at its next bytecode, once: it may have to clean up."""
         with self._lock:
-            self._struck = True
-            if self._thread:
+            first, self._struck = not self._struck, True
+            if self._thread and first:
                 thread = ctypes.c_ulong(self._thread)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Stopped))
 

@@ -147,6 +147,34 @@ def test_a_breaker_strikes_the_body_and_nothing_after_it() -> None:
     assert began.is_set()
 
 
+def test_a_breaker_strikes_once_so_that_a_body_can_clean_up() -> None:
+    breaker, began, struck, again = Breaker(), Event(), Event(), Event()
+    cleaned: list[int] = []
+
+    def body() -> None:
+        try:
+            began.set()
+            while True:
+                pass
+        finally:
+            struck.set()
+            assert again.wait(PATIENCE)
+            cleaned.append(sum(1 for _ in range(10_000)))
+
+    def stop_twice() -> None:
+        for ready in (began, struck):
+            assert ready.wait(PATIENCE)
+            breaker.stop()
+        again.set()
+
+    stopper = Thread(target=stop_twice)
+    stopper.start()
+    with pytest.raises(Stopped):
+        breaker.guarded(body)
+    stopper.join()
+    assert cleaned == [10_000]
+
+
 def test_a_profiler_works_around_a_body() -> None:
     import cProfile
 
