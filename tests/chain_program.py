@@ -1,4 +1,7 @@
-"""A long chain of tasks that hand on, for a test that kills it: FILE gets a line for each body."""
+"""A long chain of tasks that hand on, for a test that kills it half way.
+
+FILE gets a line for each body. The one half way writes its name beside it, and waits to be let go.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Any
 
 import jupyter_wf as wf
 
-LENGTH = 400
+LENGTH = 200
+HALF = LENGTH // 2
 
 
 @wf.task
@@ -18,7 +22,10 @@ def step(left: int, path: str) -> Any:
         file.write(f"{left}\n")
     if left == 0:
         return "done"
-    time.sleep(0.005)
+    if left == HALF:
+        Path(path).with_suffix(".half").write_text(wf.context().name, encoding="utf-8")
+        while not Path(path).with_suffix(".go").exists():
+            time.sleep(0.01)
     return step.invoke(left - 1, path, delegate=True)
 
 

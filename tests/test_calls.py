@@ -7,6 +7,7 @@ from threading import Event, RLock, Thread
 
 from jupyter_wf.calls import MOST, Calls
 from jupyter_wf.engine.abc import Job
+from jupyter_wf.engine.testing import PATIENCE
 from jupyter_wf.graph import Code
 
 CODE = Code("function", "f", "", "fingerprint")
@@ -49,7 +50,7 @@ def test_no_job_overtakes_one_that_is_being_sent() -> None:
     calls = Calls(send, RLock())
     other = Thread(target=lambda: calls.add(job("first"), {}))
     other.start()
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE)
     calls.add(job("needs first"), {})
     calls.flush()
     second.set()
@@ -62,7 +63,7 @@ def test_a_call_is_sent_though_nobody_waits() -> None:
     told = Event()
     calls = Calls(lambda jobs, known: told.set(), RLock())
     calls.add(job("alone"), {})
-    assert told.wait(10)
+    assert told.wait(PATIENCE)
     calls.close()
 
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
+import pickle
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import chain_program as chain
 import numpy as np
 import pytest
 
 import jupyter_wf as wf
+from jupyter_wf.engine.store import open_store
+from jupyter_wf.engine.testing import wait_for_file, wait_until
 from jupyter_wf.errors import CaptureError, TaskError, WorkflowError
-
-LENGTH = 400
-PROGRAM = Path(__file__).parent / "chain_program.py"
 
 
 @pytest.fixture(params=["local", pytest.param("dask", marks=pytest.mark.slow)])
@@ -161,7 +161,7 @@ def test_a_listing_from_the_slides(flow: wf.Workflow) -> None:
 )
 def test_recursion(flow: wf.Workflow, make: Callable[[], Any], expected: Any) -> None:
     assert make().get() == expected
-    assert flow.run().wait(60).state == "stored"
+    assert flow.run().wait().state == "stored"
 
 
 def test_arrays_go_from_task_to_task_without_a_copy_in_the_call(flow: wf.Workflow) -> None:
@@ -248,7 +248,7 @@ def test_children_nobody_reads_run_all_the_same(flow: wf.Workflow, tmp_path: Pat
 
     done = tmp_path / "done"
     assert parent.invoke(str(done)).get() == 1
-    assert flow.wait(done.exists, 30) or done.exists()
+    wait_for_file(done)
 
 
 def test_cells_hand_on_too(flow: wf.Workflow) -> None:
@@ -314,30 +314,35 @@ def test_a_captured_handle_is_refused(flow: wf.Workflow) -> None:
 
 @pytest.mark.slow
 def test_after_a_crash_a_chain_goes_on_where_it_was(tmp_path: Path) -> None:
-    from jupyter_wf.engine.store import open_store
+    log, half, go = (tmp_path / f"log{suffix}" for suffix in ("", ".half", ".go"))
 
     def start() -> subprocess.Popen[str]:
-        program = [sys.executable, str(PROGRAM), str(tmp_path / "store"), str(tmp_path / "log")]
-        return subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, chain.__file__, str(tmp_path / "store"), str(log)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def noted() -> bool:
+        store.refresh()
+        packed = store.growth(key)
+        grown = () if packed is None else pickle.loads(packed).grown
+        return half.read_text() in {one.job.name for one in grown}
 
     with start() as first:
         assert first.stdout is not None
         key = first.stdout.readline().strip()
         store = open_store(tmp_path / "store")
-        deadline = time.monotonic() + 60
-        while store.growth(key) is None and time.monotonic() < deadline:
-            store.refresh()
-        first.kill()
-    before = (tmp_path / "log").read_text().split()
-    assert 0 < len(before) < LENGTH
+        try:
+            wait_for_file(half)
+            wait_until(noted, "it is noted that the chain is half way")
+        finally:
+            first.kill()
+    assert len(log.read_text().split()) == chain.LENGTH - chain.HALF + 1
+    go.touch()
     with start() as second:
         assert second.stdout is not None
         assert second.stdout.read().split() == [key, "done"]
-    lines = (tmp_path / "log").read_text().split()
-    assert len(set(lines)) == LENGTH + 1
-    # Not one step from before it was noted was done again.
-    again = Counter(lines)
-    assert all(again[line] == 1 for line in before[:10])
+    times = Counter(map(int, log.read_text().split()))
+    # Not one step but that which was under way was done again.
+    assert times == Counter(range(chain.LENGTH + 1)) + Counter([chain.HALF])
     store.refresh()
     assert store.growth(key) is None
     store.close()

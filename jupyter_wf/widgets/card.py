@@ -86,6 +86,8 @@ class Card(anywidget.AnyWidget):
 
     def _send_log(self, whole: bool = False) -> None:
         with self._lock:
+            # Under the lock, so that what the feed's thread sends is what comes after.
+            self._listening = True
             status = self._flow.status_of(self._task)
             now: list[Piece] = list(status.log) if status is not None else []
             new = None if whole else _added(self._log, now)
@@ -125,7 +127,6 @@ class Card(anywidget.AnyWidget):
         try:
             match content.get("type"):
                 case "hello":
-                    self._listening = True
                     self._send_log(whole=True)
                     self._picture()
                 case "cancel":

@@ -13,6 +13,7 @@ from IPython.core.completer import provisionalcompleter, rectify_completions
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 import jupyter_wf as wf
+from jupyter_wf.engine.testing import PATIENCE
 
 Cell = Callable[..., ExecutionResult]
 
@@ -84,6 +85,7 @@ def test_bodies_complete_as_ever(complete: Callable[[str], Any]) -> None:
 SETUP = """
 %load_ext jupyter_wf
 import jupyter_wf as wf
+from jupyter_wf.engine.testing import PATIENCE
 flow = wf.Workflow(wf.LocalEngine(), "memory://").__enter__()
 """
 
@@ -93,7 +95,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from jupyter_client.manager import start_new_kernel
 
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    manager, client = start_new_kernel(kernel_name="python3", cwd=str(tmp_path))
+    manager, client = start_new_kernel(PATIENCE, kernel_name="python3", cwd=str(tmp_path))
     yield client
     client.stop_channels()
     manager.shutdown_kernel(now=True)
@@ -102,7 +104,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def execute(client: Any, code: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Execute a cell; return the reply and the messages it published."""
     messages: list[dict[str, Any]] = []
-    reply = client.execute_interactive(code, timeout=60, output_hook=messages.append)
+    reply = client.execute_interactive(code, timeout=PATIENCE, output_hook=messages.append)
     content: dict[str, Any] = reply["content"]
     return content, messages
 
@@ -146,7 +148,7 @@ def test_in_a_kernel(kernel: Any) -> None:
 def reply_to(client: Any, kind: str) -> dict[str, Any]:
     while True:
         try:
-            message = client.get_shell_msg(timeout=30)
+            message = client.get_shell_msg(timeout=PATIENCE)
         except queue.Empty:
             pytest.fail(f"no {kind}")
         if message["msg_type"] == kind:

@@ -66,7 +66,7 @@ def test_auto_runs_dependents_at_once(cell: Cell, flow: wf.Workflow, capsys: Out
     value(cell("%%task\nY = X + 1", "c2"))
     value(cell("%wf auto on"))
     value(cell("%%task\nX = 5", "c1"))
-    assert flow.handle("Y").wait(10).state in ("running", "stored")
+    assert flow.handle("Y").wait().state in ("running", "stored")
     value(cell("%wf auto off\n%wf auto"))
     assert flow.auto is False
     assert "auto off: %wf run runs what is stale." in capsys.readouterr().out
@@ -280,7 +280,7 @@ def test_undo_redo_reset(cell: Cell, flow: wf.Workflow, capsys: Output) -> None:
 def test_cancel(cell: Cell, flow: wf.Workflow) -> None:
     value(cell("%%task\nimport time\nfor _ in range(3000): time.sleep(0.01)\nX = 1", "c1"))
     value(cell("%wf cancel X"))
-    assert flow.handle("X").wait(10).state == "cancelled"
+    assert flow.handle("X").wait().state == "cancelled"
     value(cell("%wf cancel"))
 
 

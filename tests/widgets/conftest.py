@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jupyter_wf.engine.abc import Engine
+from jupyter_wf.engine.testing import PATIENCE
 from jupyter_wf.events import (
     Event,
     Failure,
@@ -140,7 +141,7 @@ class Sent:
 
     def wait(self, done: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         with self._news:
-            assert self._news.wait_for(lambda: done(self.messages), 10), self.messages
+            assert self._news.wait_for(lambda: done(self.messages), PATIENCE), self.messages
             return list(self.messages)
 
 
@@ -154,6 +155,6 @@ def eventually(widget: Any, trait: str, done: Callable[[Any], bool]) -> Any:
 
     widget.observe(look, trait)
     look()
-    assert happened.wait(10), getattr(widget, trait)
+    assert happened.wait(PATIENCE), getattr(widget, trait)
     widget.unobserve(look, trait)
     return getattr(widget, trait)

@@ -5,6 +5,7 @@ import threading
 import time
 import weakref
 
+from jupyter_wf.engine.testing import PATIENCE
 from jupyter_wf.widgets.feed import Feed, feed_of
 
 
@@ -20,7 +21,7 @@ class Counting:
 
     def wait(self, count: int) -> None:
         with self.news:
-            assert self.news.wait_for(lambda: len(self.calls) >= count, 10), len(self.calls)
+            assert self.news.wait_for(lambda: len(self.calls) >= count, PATIENCE), len(self.calls)
 
 
 def test_the_first_look_needs_no_event(story):
@@ -31,16 +32,15 @@ def test_the_first_look_needs_no_event(story):
 
 
 def test_a_thousand_events_are_a_few_looks(story):
-    seen = Counting()
+    seen, began = Counting(), time.monotonic()
     undo = feed_of(story.flow).watch(seen, 0.1, "load")
     seen.wait(1)
     for number in range(1000):
         story.log("load", f"{number}\n")
     seen.wait(2)
     undo()
-    span = seen.calls[-1] - seen.calls[0]
-    assert len(seen.calls) <= 2 + span / 0.1
-    assert all(b - a > 0.09 for a, b in zip(seen.calls, seen.calls[1:], strict=False))
+    # None comes too early; how late one is, is the machine's affair.
+    assert all(call - began > 0.0999 * number for number, call in enumerate(seen.calls))
 
 
 def test_events_of_other_tasks_are_not_heard(story):
@@ -85,7 +85,7 @@ def test_undo_ends_the_subscription_and_the_thread(story):
     two()
     two()
     assert len(story.flow.news._listeners) == before
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     count = len(seen.calls)
     story.state("load", "running")

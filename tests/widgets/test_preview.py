@@ -91,7 +91,8 @@ def test_a_slice_says_which():
 
 
 def test_a_table_is_its_head():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame({f"c{i}": np.arange(50) / 3 for i in range(9)})
     found = preview(frame)
     validate("preview", found)
@@ -101,8 +102,9 @@ def test_a_table_is_its_head():
 
 
 def test_a_figure_is_a_picture():
-    figures = pytest.importorskip("matplotlib.figure")
-    figure = figures.Figure(figsize=(2, 1))
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2, 1))
     figure.subplots().plot([1, 2])
     found = preview(figure)
     assert found["kind"] == "png"
