@@ -82,9 +82,8 @@ def test_calls_become_a_graph(flow: wf.Workflow) -> None:
     b = add.invoke(a, b=a)
     c = total.invoke([a, b, 10], scale=2)
     assert c.get() == 2 * (3 + 6 + 10)
-    (task,) = flow.graph.dependencies(c.name)[1:] or flow.graph.dependencies(c.name)
-    assert task in flow.graph.tasks
-    assert c.wait().state in ("running", "stored")
+    assert flow.graph.dependencies(c.name) == (a.name, b.name)
+    assert flow.graph.dependencies(b.name) == (a.name,)
     assert flow.engine.executions() == {"add": 2, "total": 1}
 
 
@@ -327,7 +326,7 @@ def test_a_cell_that_changes_its_outputs_blocks_its_readers(flow: wf.Workflow) -
     run = flow.run().wait(30)
     assert run.state == "error"
     assert run.tasks["B"].state == "blocked"
-    assert "'a'" in run.tasks["B"].why or "a is" in run.tasks["B"].why
+    assert run.tasks["B"].why == "a is produced by no task"
 
 
 def test_a_cell_replaces_its_older_task(flow: wf.Workflow) -> None:
