@@ -96,7 +96,7 @@ class Execution:
         if again:
             flow.engine.forget(again)
             flow.news.renew(again)
-        flow.news.expect(keys[task.name] for task in todo)
+        flow.news.expect(keys.values())
         run = f"r-{uuid4().hex[:10]}"
         watched = Run(
             run,
@@ -127,6 +127,7 @@ class Execution:
         flow = self._flow
         status = flow.status.tasks.get(key)
         if status is not None and status.state in ALIVE:
+            flow.news.expect([key])
             return
         record = flow.store.find(key) if task.requirements.cache else None
         if record is not None:
@@ -249,8 +250,10 @@ class Execution:
             if step.action != "cached" or step.key is None:
                 continue
             status = self._flow.status.tasks.get(step.key)
+            if status is not None and status.state in ALIVE:
+                continue
             record = self._flow.store.find(step.key)
-            if record is not None and (status is None or status.state not in ALIVE):
+            if record is not None:
                 events.append(_cached(record, step.why))
         self._flow.news.publish(tuple(events))
 

@@ -7,7 +7,7 @@ from threading import Condition
 
 from jupyter_wf.events import Event, Listener
 from jupyter_wf.run import Run
-from jupyter_wf.status import Status, TaskStatus
+from jupyter_wf.status import Status
 
 
 class News:
@@ -52,16 +52,16 @@ class News:
             return self._changed.wait_for(done, timeout)
 
     def expect(self, tasks: Iterable[str]) -> None:
-        """Give tasks that are about to be submitted a status, so that one can wait for them."""
+        """Give tasks that are asked for a status, and keep it, so that one can wait for them."""
         with self._changed:
             for key in tasks:
-                self.status.tasks.setdefault(key, TaskStatus())
+                self.status.expect(key)
 
     def renew(self, tasks: Iterable[str]) -> None:
         """Forget how tasks ended, as they are about to be submitted again."""
         with self._changed:
             for key in tasks:
-                self.status.tasks[key] = TaskStatus()
+                self.status.renew(key)
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -50,6 +50,8 @@ class TaskStatus:
     name, root : str
         Of a task that a running task added: its name, and the key of the task at the top to whose
         computation it belongs.
+    asked : bool
+        Whether it was asked for at the top, where a handle may wait for it.
     added, ended : int
         How many tasks were added in its computation, and how many of them have ended.
     kinds : Map
@@ -71,6 +73,7 @@ class TaskStatus:
     progress: tuple[float, float, str] | None = None
     name: str = ""
     root: str = ""
+    asked: bool = False
     added: int = 0
     ended: int = 0
     kinds: Map[str, int] = NONE
@@ -141,15 +144,9 @@ class Status:
                     task.cpu, task.grown = event.cpu, event.grown
                     task.outputs = dict(event.outputs)
                 case TaskCached():
-                    old = self._task(event.task)
-                    self.tasks[event.task] = TaskStatus(
-                        "cached",
-                        event.why,
-                        computed=True,
-                        outputs=dict(event.outputs),
-                        name=old.name,
-                        root=old.root,
-                    )
+                    task = self._anew(event.task)
+                    task.state, task.why, task.computed = "cached", event.why, True
+                    task.outputs = dict(event.outputs)
                     self._count(event.task)
                 case TaskFailed():
                     task = self._task(event.task)
@@ -168,16 +165,30 @@ class Status:
                     worker.history.append((event.time, event.cpu, event.memory))
 
     def _task(self, key: str) -> TaskStatus:
-        return self.tasks.setdefault(key, TaskStatus())
+        found = self.tasks.get(key)
+        if found is None:
+            found = self.tasks[key] = TaskStatus()
+        return found
+
+    def expect(self, key: str) -> None:
+        """Have a task that is asked for at the top known, however many are added by others."""
+        self._task(key).asked = True
+
+    def renew(self, key: str) -> None:
+        """Forget how a task ended that is asked for again."""
+        self.tasks[key] = TaskStatus(asked=True)
+
+    def _anew(self, key: str) -> TaskStatus:
+        """Keep of a task only who it is."""
+        old = self._task(key)
+        self.tasks[key] = new = TaskStatus(name=old.name, root=old.root, asked=old.asked)
+        return new
 
     def _changed(self, event: TaskChanged) -> None:
-        old = self.tasks.get(event.task)
+        old = self._task(event.task)
         anew = event.state == "waiting" and not event.attempt
-        if old is None or anew or (event.state in {"waiting", "ready"} and old.settled):
-            # A task taken on anew keeps nothing of the time before.
-            name, root = (old.name, old.root) if old is not None else ("", "")
-            self.tasks[event.task] = TaskStatus(event.state, event.why, name=name, root=root)
-            old = self.tasks[event.task]
+        if anew or (event.state in {"waiting", "ready"} and old.settled):
+            old = self._anew(event.task)
         old.state, old.why = event.state, event.why
         if event.state == "running":
             old.worker, old.attempt, old.started = event.worker, event.attempt, event.time
@@ -195,7 +206,7 @@ class Status:
             task.name, task.root = name, root
 
     def _count(self, key: str) -> None:
-        """Count an added task that has ended; of these, only the newest are kept."""
+        """Count an added task that has ended; of those that nobody else asked for, few are kept."""
         root = self.tasks[key].root
         if not root:
             return
@@ -205,7 +216,7 @@ class Status:
         while len(self._ended) > self._keep:
             first = self._ended.popleft()
             oldest = self.tasks.get(first)
-            if oldest is not None and oldest.root and oldest.settled:
+            if oldest is not None and oldest.settled and not oldest.asked:
                 del self.tasks[first]
 
     def _worker_changed(self, event: WorkerChanged) -> None:

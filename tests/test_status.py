@@ -128,6 +128,18 @@ def test_added_tasks_count_at_the_top_and_only_the_newest_are_kept() -> None:
     assert set(status.tasks) == {"top", "b", "c"}
 
 
+def test_what_is_asked_for_at_the_top_is_not_forgotten() -> None:
+    status = Status(keep=2)
+    status.fold([TasksSpawned(1.0, "top", tuple((key, f"f-{key}") for key in "abcde"))])
+    status.fold([TaskChanged(2.0, "a", "stored")])
+    status.expect("a")
+    status.expect("b")
+    status.fold([TaskChanged(3.0, "b", "waiting"), TaskCached(4.0, "b", (), "")])
+    status.fold([TaskChanged(5.0, key, "stored") for key in "cde"])
+    assert status.tasks["top"].ended == 5
+    assert set(status.tasks) == {"top", "a", "b", "d", "e"}
+
+
 def test_a_task_that_has_handed_its_output_on_keeps_what_it_wrote() -> None:
     status = Status()
     status.fold([TaskChanged(1.0, "k", "running", "w", 1), TaskLog(2.0, "k", "stdout", "text")])
