@@ -22,19 +22,18 @@ def whole(graph: Graph, name: str) -> str:
 def tasks_named(graph: Graph, names: Iterable[str]) -> tuple[str, ...]:
     """Return the tasks of these names, or that make the data of these names, each once.
 
-    Data given from outside have none. Raises `GraphError` for what is neither.
+    Data given from outside have none. Raises `GraphError` for what is neither, and for data that
+    nothing makes any more.
     """
     found: dict[str, None] = {}
     for name in names:
         node = whole(graph, name)
         if node in graph.tasks:
             found[node] = None
-        elif node in graph.data:
-            producer = graph.data[node].producer
-            if producer is not None:
-                found[producer] = None
-        else:
+        elif node not in graph.data or graph.data[node].orphan:
             raise no_task(graph, name)
+        elif (producer := graph.data[node].producer) is not None:
+            found[producer] = None
     return tuple(found)
 
 

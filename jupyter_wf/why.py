@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jupyter_wf.lookup import origin, tasks_named, whole
+from jupyter_wf.lookup import origin, task_named, whole
 
 if TYPE_CHECKING:
     from jupyter_wf.workflow import Workflow
@@ -15,11 +15,10 @@ def why(flow: Workflow, name: str) -> str:
 
     Of one that is on its way the engine is asked, so it must have heard of it.
     """
-    found = tasks_named(flow.graph, [name])
-    if not found:
-        data = whole(flow.graph, name)
-        return f"{data}: {origin(flow.graph, data)}"
-    (task,) = found
+    graph, node = flow.graph, whole(flow.graph, name)
+    if node not in graph.tasks and node in graph.data and graph.data[node].producer is None:
+        return f"{node}: {origin(graph, node)}"
+    task = task_named(graph, node)
     state, status = flow.state_of(task), flow.status_of(task)
     if status is None or state in ("stale", "new"):
         return f"{task}: {state}; {flow.plan(task).steps[task].why}"

@@ -45,6 +45,9 @@ def test_who_is_meant(names: list[str], tasks: tuple[str, ...]) -> None:
 def test_who_is_nobody(name: str, says: str) -> None:
     with pytest.raises(GraphError, match=says):
         task_named(GRAPH, name)
+
+
+def test_nobody_makes_what_is_left_behind() -> None:
     orphaned = GRAPH.without_task("load")
     with pytest.raises(GraphError, match=r"nothing makes it any more; read by fit-.*, late\."):
-        task_named(orphaned, "X")
+        tasks_named(orphaned, ["X"])

@@ -256,7 +256,8 @@ def test_a_stored_result_stands_although_what_made_its_input_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "word"), [(["nobody"], "'nobody'"), (["X"], "'X' is produced by no task")]
+    ("names", "word"),
+    [(["nobody"], "'nobody'"), (["X"], "'X' is no task but data: nothing makes it any more")],
 )
 def test_targets_that_are_not_there_are_refused(names: list[str], word: str) -> None:
     graph = CHAIN.without_task("load")

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from jupyter_wf.errors import GraphError
 from jupyter_wf.fingerprint import Keys
 from jupyter_wf.graph import Graph, Task
+from jupyter_wf.lookup import tasks_named
 from jupyter_wf.plan.steps import Action, Plan, Step, timed
 from jupyter_wf.plan.why import differences, some, stored
 from jupyter_wf.records import Record
@@ -62,8 +62,8 @@ def make_plan(
     GraphError
         There is no such task or data, or nothing produces it; names it.
     """
-    forced = _tasks(graph, force)
-    wanted = frozenset(graph.tasks) if targets is None else _tasks(graph, targets) | forced
+    forced = frozenset(tasks_named(graph, force))
+    wanted = frozenset(graph.tasks if targets is None else tasks_named(graph, targets)) | forced
     scope = wanted if targets is None else wanted | graph.ancestors(wanted)
     planner = _Planner(graph, keys, find, active, unserved, wanted, forced)
     order = [name for name in graph.order() if name in scope]
@@ -78,22 +78,6 @@ def make_plan(
         if name in needed or planner.actions[name] == "cached":
             steps[name] = planner.step(name, last)
     return timed(graph, steps)
-
-
-def _tasks(graph: Graph, names: Iterable[str]) -> frozenset[str]:
-    """Find the tasks that `names`, of tasks or data, stand for."""
-    found: set[str] = set()
-    for name in names:
-        if name in graph.tasks:
-            found.add(name)
-        elif name not in graph.data:
-            raise GraphError(f"There is no task or data named {name!r}. Define it, or correct it.")
-        elif graph.data[name].orphan:
-            raise GraphError(f"{name!r} is produced by no task any more. Define one that does.")
-        else:
-            producer = graph.data[name].producer
-            found.update(() if producer is None else (producer,))
-    return frozenset(found)
 
 
 @dataclass(slots=True)
