@@ -1,7 +1,8 @@
 """The folder of this user and host in which locks and overlays are kept, shared by all processes.
 
 What appears there under its final name is complete: it is made beside it and renamed. Nothing in it
-is needed to read results, so it may be deleted whenever no task runs.
+is needed to read results, so it may be deleted whenever no task runs. Who makes something holds its
+lock file alone, who uses it shares that; what has not been used for long is swept.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from jupyter_wf.errors import PackageError
 
@@ -21,6 +23,8 @@ VARIABLE = "JUPYTER_WF_CACHE"
 #: Seconds between two looks at a lock that another process holds.
 LOOK = 0.1
 MAKING = ".making-"
+#: Seconds for which what nobody uses is kept.
+KEPT = 30 * 24 * 3600.0
 
 
 def folder(*names: str) -> Path:
@@ -45,7 +49,7 @@ def folder(*names: str) -> Path:
 
 @contextmanager
 def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock file at `path`, which ends with this process however it ends.
+    """Hold the lock file at `path`, which ends with this process however it ends; note the time.
 
     Parameters
     ----------
@@ -64,6 +68,7 @@ def alone(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[No
                     told = True
                     waiting()
                 time.sleep(LOOK)
+        os.utime(path)
         yield
 
 
@@ -82,6 +87,30 @@ def making(final: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
+
+
+def using(path: Path) -> IO[str]:
+    """Share the lock file at `path`, and note the time; to close what is returned lets it go."""
+    file = path.open("a+")
+    fcntl.flock(file, fcntl.LOCK_SH)
+    os.utime(path)
+    return file
+
+
+def sweep(place: Path) -> None:
+    """Remove from a folder what nobody uses, and nobody has used for long."""
+    for lock in place.glob("*.lock"):
+        if time.time() - lock.stat().st_mtime < KEPT:
+            continue
+        with lock.open("a") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            final = lock.with_suffix("")
+            if final.exists():
+                # At once for all who look, before it is removed file by file.
+                final.rename(f"{final}{MAKING}old")
+            for left in place.glob(f"{final.name}{MAKING}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            final.with_suffix(".failed").unlink(missing_ok=True)
 
 
 def write(path: Path, text: str) -> None:

@@ -1,7 +1,7 @@
 """Installs what environments ask for: each set of packages once on a host, in its own folder.
 
 Builds run in threads of their own. An attempt only waits for one, so that its being stopped does
-not cost the next attempt what was done so far.
+not cost the next attempt what was done so far. Whoever builds sweeps what has long been unused.
 """
 
 from __future__ import annotations
@@ -11,10 +11,18 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-from jupyter_wf.engine.environments.folder import alone, folder, making, write
+from jupyter_wf.engine.environments.folder import (
+    alone,
+    folder,
+    making,
+    sweep,
+    using,
+    write,
+)
 from jupyter_wf.engine.environments.installer import uv
 from jupyter_wf.environment import Environment
 from jupyter_wf.errors import PackageError
@@ -33,8 +41,24 @@ DULL = ("Using Python", " ")
 Say = Callable[[float, float, str], None]
 
 
-def python_of(environment: Environment, say: Say) -> str:
-    """Return the path of the Python in which an environment's tasks run, built if need be.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an environment's tasks run.
+
+    Parameters
+    ----------
+    python : str
+        Path of its Python.
+    close : callable
+        Tells that it is not used any more; it is kept until then, and for long after.
+    """
+
+    python: str
+    close: Callable[[], None] = lambda: None
+
+
+def place_of(environment: Environment, say: Say) -> Place:
+    """Return where an environment's tasks run, built if need be.
 
     Parameters
     ----------
@@ -55,16 +79,22 @@ def python_of(environment: Environment, say: Say) -> str:
             f"compiled code can't pass from one to the other. Start it with Python {asked}."
         )
     if not environment.builds:
-        return sys.executable
+        return Place(sys.executable)
     final = folder("overlays") / _name(environment)
+    while True:
+        if not final.exists():
+            _builds.join(environment, final, say)
+        lock = using(final.with_suffix(".lock"))
+        if final.exists():
+            break
+        lock.close()  # it was swept in this very moment
     python = final / "bin" / "python"
-    if not final.exists():
-        _builds.join(environment, final, say)
     if not python.exists():
+        lock.close()
         raise PackageError(
             f"The Python from which {final} was made is gone. Delete that folder, and run again."
         )
-    return str(python)
+    return Place(str(python), lock.close)
 
 
 def _name(environment: Environment) -> str:
@@ -126,6 +156,7 @@ class _Builds:
         with self._lock:
             del self._running[final]
         build.done.set()
+        sweep(final.parent)
 
 
 _builds = _Builds()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock, Timer
 
-from jupyter_wf.engine.environments.overlay import Say, python_of
+from jupyter_wf.engine.environments.overlay import Say, place_of
 from jupyter_wf.engine.environments.process import Process
 from jupyter_wf.environment import Environment
 
@@ -75,12 +75,17 @@ class Processes:
 
     def _taken(self, environment: Environment, say: Say) -> Process:
         with self._lock:
-            for place in reversed(range(len(self._idle))):
-                process = self._idle[place][1]
+            for at in reversed(range(len(self._idle))):
+                process = self._idle[at][1]
                 if process.environment == environment:
-                    del self._idle[place]
+                    del self._idle[at]
                     return process
-        process = Process(environment, python_of(environment, say))
+        place = place_of(environment, say)
+        try:
+            process = Process(environment, place)
+        except BaseException:
+            place.close()
+            raise
         with self._lock:
             self._all.add(process)
         return process

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.environments.frames import receive, send
+from jupyter_wf.engine.environments.overlay import Place
 from jupyter_wf.engine.family import Lease
 from jupyter_wf.engine.signals import Attempt, Family, Finished, Source, Stimulus
 from jupyter_wf.environment import Environment
@@ -137,12 +138,13 @@ class Process:
     Parameters
     ----------
     environment : Environment
-    python : str
-        Path of the Python to run.
+    place : Place
+        Whose Python to run; it is kept for as long as the process.
     """
 
-    def __init__(self, environment: Environment, python: str) -> None:
+    def __init__(self, environment: Environment, place: Place) -> None:
         self.environment = environment
+        self._place = place
         self._codes: dict[Any, int] = {}
         self._socket, theirs = socket.socketpair()
         for end in (self._socket, theirs):
@@ -153,12 +155,12 @@ class Process:
         try:
             front, behind = _paths()
             self._process = subprocess.Popen(
-                [python, "-P", "-c", BOOT, str(theirs.fileno()), str(alive), front, *behind],
+                [place.python, "-P", "-c", BOOT, str(theirs.fileno()), str(alive), front, *behind],
                 pass_fds=(theirs.fileno(), alive),
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # what goes past sys.stdout must not get into a program's output
                 stderr=self._words,  # until it works; then where its output goes
-                env=_variables(environment, python),
+                env=_variables(environment, place.python),
                 start_new_session=True,
             )
         finally:
@@ -204,6 +206,7 @@ class Process:
         if self._alive >= 0:
             os.close(self._alive)
             self._alive = -1
+            self._place.close()
             self._words.seek(0)
             self._said = self._words.read().decode(errors="replace").strip()
             self._words.close()

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine.environments.wheels import wheel
 
+import jupyter_wf as wf
 from jupyter_wf.engine.environments import installer
 
 
@@ -33,3 +36,13 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def flow(packages: Path) -> Iterator[Any]:
+    engine = wf.LocalEngine(2)
+    with wf.Workflow(engine, "memory://") as flow:
+        flow.events = []
+        flow.subscribe(flow.events.extend)
+        yield flow
+    engine.close()
