@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import copy
@@ -11,11 +12,13 @@ from typing import Any
 
 import dask
 from dask.utils import parse_timedelta
-from distributed import Security
+from distributed import Client, Security
 from distributed.core import connect
 
 #: Most seconds for which a scheduler may take to answer.
 CONNECT = 10.0
+#: Most seconds for closing a connection.
+CLOSE = 2.0
 
 
 class NotStartedError(Exception):
@@ -76,6 +79,20 @@ def reach(address: str, security: Security | None) -> None:
 
     with ThreadPoolExecutor(1) as own:  # the caller's thread may have a loop that runs
         own.submit(asyncio.run, greet()).result()
+
+
+def close(client: Client) -> None:
+    """Close a client; where this ends an attempt to reach its scheduler, Dask logs no traceback."""
+
+    def heard(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+    logger = logging.getLogger("distributed.client")
+    logger.addFilter(heard)
+    try:
+        client.close(timeout=CLOSE)
+    finally:
+        logger.removeFilter(heard)
 
 
 def failure(target: Any, error: Exception) -> str:

@@ -16,7 +16,7 @@ from distributed import Client, Security
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.engine.abc import Job, Store
 from jupyter_wf.engine.dask.cluster import embedded, planned
-from jupyter_wf.engine.dask.contact import failure, find, reach
+from jupyter_wf.engine.dask.contact import close, failure, find, reach
 from jupyter_wf.engine.dask.counting import TOPIC, Counting, Wish
 from jupyter_wf.engine.dask.crew import Crew
 from jupyter_wf.engine.dask.deposit import Depositor
@@ -325,7 +325,7 @@ class DaskEngine(LiveEngine):
         if self._crew is not None and self._client.status == "running":
             self._ask(self._leave(self._crew))
         if self._client is not None:
-            self._client.close(timeout=2)
+            close(self._client)
         if self._cluster is not None:
             self._cluster.close(timeout=5)
         HERE.discard(self._session)
