@@ -8,8 +8,16 @@ import programs
 import pytest
 from dask_processes import scheduler, worker
 
+from jupyter_wf.pymonik import Pymonik
+
 #: The endpoints in programs, for which that of the cluster here is put.
 LISTED = re.compile(r"localhost:\d+")
+
+
+@pytest.fixture
+def session() -> Iterator[Pymonik]:
+    with Pymonik(local_session=True) as session:
+        yield session
 
 
 @pytest.fixture(scope="package")

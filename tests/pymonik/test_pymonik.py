@@ -1,7 +1,8 @@
+"""A session, its tasks, their options, and the handles on what they return."""
+
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,23 +13,14 @@ import pytest
 import jupyter_wf as wf
 from jupyter_wf import pymonik
 from jupyter_wf.pymonik import (
-    Materialize,
     MultiResultHandle,
     Pymonik,
     PymonikContext,
     ResultHandle,
     Task,
     TaskOptions,
-    materialize,
     task,
 )
-from jupyter_wf.pymonik.files import hash_of, place, placed, read
-
-
-@pytest.fixture
-def session() -> Iterator[Pymonik]:
-    with Pymonik(local_session=True) as session:
-        yield session
 
 
 @task
@@ -304,184 +296,3 @@ def test_put_takes_names_that_are_taken(session: Pymonik) -> None:
     assert session.put_many([]) == []
     with pytest.raises(ValueError, match="2 objects and 1 names"):
         session.put_many([1, 2], ["n"])
-
-
-# -- files -----------------------------------------------------------------------------------------
-
-
-def test_a_hash_is_of_content_alone(tmp_path: Path) -> None:
-    for name, text in (("a", "x"), ("b", "x"), ("c", "y")):
-        (tmp_path / name / "deep").mkdir(parents=True)
-        (tmp_path / name / "deep" / "file").write_text(text)
-    first, same, other = (materialize(tmp_path / name, "/there") for name in "abc")
-    assert first.content_hash == same.content_hash != other.content_hash
-    (tmp_path / "b" / "deep" / "file").rename(tmp_path / "b" / "file")
-    assert materialize(tmp_path / "b", "/there").content_hash != first.content_hash
-    assert not materialize(tmp_path / "c" / "deep" / "file", "/there").is_directory
-    with pytest.raises(FileNotFoundError, match="nothing at"):
-        materialize(tmp_path / "nowhere", "/there")
-
-
-@pytest.mark.parametrize("folder", [True, False])
-def test_what_is_in_the_way_is_replaced_once(tmp_path: Path, folder: bool) -> None:
-    source, target = tmp_path / "source", tmp_path / "put" / "target"
-    if folder:
-        (source / "deep").mkdir(parents=True)
-        (source / "deep" / "file").write_text("new")
-        target.mkdir(parents=True)
-        (target / "old").write_text("old")
-    else:
-        source.write_text("new")
-        target.parent.mkdir()
-        target.write_text("old")
-    mat = materialize(source, target)
-    assert not placed(mat)
-    place(mat, read(source))
-    assert placed(mat)
-    assert hash_of(read(target)) == mat.content_hash
-    assert [path.name for path in target.parent.iterdir()] == ["target"]
-    file = target / "deep" / "file" if folder else target
-    assert file.stat().st_mode & 0o222 == 0
-    file.chmod(0o644)
-    file.write_text("spoilt")
-    assert not placed(mat)
-
-
-def test_a_file_that_was_edited_is_not_sent_as_what_it_was(
-    session: Pymonik, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("one")
-    mat = materialize(tmp_path / "file", tmp_path / "put")
-    (tmp_path / "file").write_text("two")
-    with pytest.raises(ValueError, match="edited"):
-        add.invoke(mat)
-    same = session.upload_materialize(materialize(tmp_path / "file", tmp_path / "put"))
-    again = session.upload_materialize(materialize(tmp_path / "file", tmp_path / "elsewhere"))
-    assert same.result_id == again.result_id
-
-
-# -- tasks that invoke tasks -----------------------------------------------------------------------
-
-
-@task
-def add_one(a: int) -> int:
-    return a + 1
-
-
-@task
-def add_by_ones(a: int, b: int) -> Any:
-    if a <= 0:
-        return b
-    b_plus_one = add_one.invoke(b)
-    return add_by_ones.invoke(a - 1, b_plus_one, delegate=True)
-
-
-@task
-def concatenate(first: Any, second: Any) -> Any:
-    return np.concatenate([first, second])
-
-
-@task(require_context=True)
-def vector_add(ctx: PymonikContext, a: Any, b: Any) -> Any:
-    assert ctx.task_handler is not None
-    if a.size <= 512:
-        return a + b
-    half = a.size // 2
-    first = vector_add.invoke(a[:half], b[:half], pmk_partition_id="other")
-    second = vector_add.invoke(a[half:], b[half:], pmk_partition_id="other")
-    return concatenate.invoke(first, second, delegate=True)
-
-
-@task
-def fibonacci(n: int) -> Any:
-    if n < 2:
-        return n
-    return Task(sum, func_name="sum").invoke(fibonacci.map_invoke([(n - 1,), (n - 2,)]))
-
-
-@task
-def hand_on_without_return(x: int) -> None:
-    add_one.invoke(x, delegate=True)
-
-
-@task
-def hand_on_many(n: int) -> Any:
-    return add_one.map_invoke([(i,) for i in range(n)])
-
-
-@task
-def hand_on_as_one_of_many(n: int) -> Any:
-    return add_one.map_invoke([(n,)], delegate=True)
-
-
-@task
-def wait_inside(n: int) -> int:
-    return int(sum(add_one.map_invoke([(i,) for i in range(n)]).wait().get()))
-
-
-@task(require_context=True)
-def look_up(ctx: PymonikContext, result_id: str) -> Any:
-    return ctx.retrieve_object(result_id)
-
-
-@task
-def pass_an_id() -> Any:
-    return look_up.invoke(add_one.invoke(41).result_id)
-
-
-@task
-def read_file(mat: Materialize) -> str:
-    return Path(mat.worker_path).read_text()
-
-
-@task
-def pass_a_file(mat: Materialize) -> Any:
-    return read_file.invoke(mat, delegate=True)
-
-
-@pytest.mark.parametrize(
-    ("call", "expected"),
-    [
-        pytest.param(lambda: add_by_ones.invoke(8, 2), 10, id="listing"),
-        pytest.param(lambda: fibonacci.invoke(7), 13, id="a call that is returned is handed on"),
-        pytest.param(lambda: hand_on_without_return.invoke(1), 2, id="delegated, not returned"),
-        pytest.param(lambda: hand_on_many.invoke(3), [1, 2, 3], id="many are a list"),
-        pytest.param(lambda: hand_on_many.invoke(1), [1], id="one of many is a list"),
-        pytest.param(lambda: hand_on_many.invoke(0), [], id="none of many is a list"),
-        pytest.param(lambda: hand_on_as_one_of_many.invoke(1), 2, id="one of many, delegated"),
-        pytest.param(lambda: wait_inside.invoke(4), 10, id="waiting"),
-        pytest.param(pass_an_id.invoke, 42, id="an id"),
-    ],
-)
-def test_a_task_invokes_tasks(session: Pymonik, call: Any, expected: Any) -> None:
-    assert call().wait().get() == expected
-
-
-def test_files_are_passed_on(session: Pymonik, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("text")
-    mat = materialize(tmp_path / "file", tmp_path / "put")
-    assert pass_a_file.invoke(mat).get() == "text"
-
-
-def test_vectors_are_split_until_they_are_small() -> None:
-    a, b = np.arange(4096), np.arange(4096) * 2
-    with Pymonik(local_session=True, partition=["main", "other"]):
-        found = vector_add.invoke(a, b, task_options=TaskOptions(HOUR, 1, 2)).wait().get()
-    assert np.array_equal(found, a + b)
-
-
-@task
-def draw() -> float:
-    import random
-
-    return random.random()
-
-
-@task
-def draw_twice() -> Any:
-    return Task(lambda *drawn: drawn, func_name="pair").invoke(draw.invoke(), draw.invoke())
-
-
-def test_each_invocation_in_a_task_is_one_of_its_own(session: Pymonik) -> None:
-    drawn = [value for pair in draw_twice.map_invoke([()] * 3).get() for value in pair]
-    assert len(set(drawn)) == 6
