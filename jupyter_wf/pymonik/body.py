@@ -10,8 +10,9 @@ from typing import Any
 from jupyter_wf.context import context
 from jupyter_wf.pymonik.context import PymonikContext, TaskHandler
 from jupyter_wf.pymonik.files import Materialize
+from jupyter_wf.pymonik.known import Settings
 from jupyter_wf.pymonik.results import MultiResultHandle, ResultHandle
-from jupyter_wf.pymonik.session import Pymonik, Settings
+from jupyter_wf.pymonik.session import Pymonik
 
 _ANY = [
     inspect.Parameter("ticket", inspect.Parameter.POSITIONAL_ONLY),

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -17,36 +16,17 @@ from uuid import uuid4
 from jupyter_wf.engine.abc import Engine, Store
 from jupyter_wf.engine.environments import locked
 from jupyter_wf.environment import Environment, environment
-from jupyter_wf.fingerprint import digest
 from jupyter_wf.handle import DataHandle
 from jupyter_wf.pymonik.files import Materialize, hash_of, read
+from jupyter_wf.pymonik.known import Session, Settings
 from jupyter_wf.pymonik.options import DEFAULTS, TaskOptions
 from jupyter_wf.pymonik.results import ResultHandle
-from jupyter_wf.task import TaskFunction
 from jupyter_wf.workflow import Workflow
 
 if TYPE_CHECKING:
     from jupyter_wf.pymonik.task import Task
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the tasks of a session, and those that they invoke, have in common.
-
-    Parameters
-    ----------
-    session_id : str
-    environment : Environment or None
-        What is around them.
-    task_options : TaskOptions
-        Of tasks that say nothing else.
-    """
-
-    session_id: str
-    environment: Environment | None
-    task_options: TaskOptions
 
 
 class Pymonik:
@@ -304,35 +284,6 @@ class Pymonik:
         self.create()
         assert self._flow is not None
         return self._flow
-
-
-@dataclass(slots=True)
-class Session:
-    """What an open session knows.
-
-    Parameters
-    ----------
-    settings : Settings
-    ticket : str
-        What tickets of its tasks are made from.
-    data : dict
-        Handles, or values, by their ids.
-    functions : dict
-        What tasks are invoked as.
-    delegate : DataHandle or None
-        What makes the result of the running task in its place.
-    """
-
-    settings: Settings
-    ticket: str
-    data: dict[str, Any] = field(default_factory=dict)
-    functions: dict[Task[..., Any], TaskFunction] = field(default_factory=dict)
-    delegate: DataHandle | None = None
-    numbers: count[int] = field(default_factory=count)
-
-    def next_ticket(self) -> str:
-        """Return what tells one invocation from all others, and is the same if all is repeated."""
-        return digest("ticket", self.ticket, str(next(self.numbers)))[:20]
 
 
 def _environment(asked: Mapping[str, Any]) -> Environment | None:
