@@ -7,7 +7,7 @@ and a lease yields when its session has had a quantum more than the one that has
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from threading import Lock
 from uuid import uuid4
 
@@ -112,18 +112,20 @@ class FairShare:
             least = min((self._used[here] for here in self._here), default=0.0)
             self._least = max(self._least, least)
 
-    def must_yield(self, session: str, since: float, waiting: Iterable[object], now: float) -> bool:
+    def must_yield(self, session: str, since: float, waiting: Collection[object], now: float) -> bool:
         """Say whether a lease, held for `since` seconds, must let one of `waiting` in.
 
         Parameters
         ----------
         session : str
         since : float
-        waiting : iterable
+        waiting : collection
             Dask keys that would start here if there were a slot.
         now : float
             Seconds on any clock that is always the same.
         """
+        if not waiting and not self._waiting:
+            return False
         found = {session_of(key) for key in waiting} - {session}
         others = {other for other in found if other is not None}
         with self._lock:
