@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_wf.encodings import unpickle
+from jupyter_wf.engine.breaker import Stopped
+from jupyter_wf.engine.signals import Attempt, Failed
 from jupyter_wf.events import Failure
 from jupyter_wf.graph import Call, Code, Slot
+from jupyter_wf.requirements import kinds_of
 
 _HERE = str(Path(__file__).parent)
 MAX_TEXT = 100_000
@@ -135,6 +138,14 @@ def _show_source(code: Code) -> None:
     lines[first : first + len(ours)] = ours
     # A modification time of None says that the cache needs no check against a file.
     linecache.cache[name] = _SHOWN[name] = (sum(map(len, lines)), None, lines, name)
+
+
+def failed(nonce: str, attempt: Attempt, error: BaseException) -> Failed:
+    """Answer that an attempt ended by an exception, which may be that it was stopped."""
+    if isinstance(error, Stopped):
+        return Failed(nonce, attempt.serial, Failure("TaskCancelledError", "stopped", ""))
+    failure = failure_of(error, attempt.job.code)
+    return Failed(nonce, attempt.serial, failure, kinds_of(type(error)))
 
 
 def failure_of(error: BaseException, code: Code) -> Failure:

@@ -17,8 +17,8 @@ from typing import Any
 
 from jupyter_wf.context import TaskContext, current
 from jupyter_wf.encodings import Encoded, decode
-from jupyter_wf.engine.body import Body, failure_of
-from jupyter_wf.engine.breaker import Breaker, Stopped
+from jupyter_wf.engine.body import Body, failed
+from jupyter_wf.engine.breaker import Breaker
 from jupyter_wf.engine.devices import only
 from jupyter_wf.engine.environments import Processes, perform_apart
 from jupyter_wf.engine.family import Children, InputLostError, Lease
@@ -116,22 +116,19 @@ class Bench:
         except InputLostError as lost:
             return Missing(nonce, attempt.serial, (lost.content,)), ()
         except Exception as error:  # noqa: BLE001 - whatever a store or a decoder raises
-            return _raised(nonce, attempt, error), ()
+            return failed(nonce, attempt, error), ()
         family = Children(self, lease, attempt, loaded)
         names = tuple([output for output, _ in job.outputs])
         try:
             values, cost = self._measured(attempt, body, inputs, names, breaker, family)
             del inputs
             found = family.outputs(names, values)
-        except Stopped:
-            failure = Failure("TaskCancelledError", "stopped", "")
-            return Failed(nonce, attempt.serial, failure), ()
         except StoreError as error:
             text = f"{error} Outputs must be values that can be stored."
             kinds = kinds_of(type(error))
             return Failed(nonce, attempt.serial, Failure("StoreError", text, ""), kinds), ()
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like end a task only
-            return _raised(nonce, attempt, error), ()
+            return failed(nonce, attempt, error), ()
         outputs = tuple([one if isinstance(one, str) else one.stored for one in found])
         made = {one.id: one for one in found if not isinstance(one, str)}
         added = family.taken()
@@ -263,11 +260,6 @@ class Bench:
             seconds,
             time.time(),
         )
-
-
-def _raised(nonce: str, attempt: Attempt, error: BaseException) -> Failed:
-    failure = failure_of(error, attempt.job.code)
-    return Failed(nonce, attempt.serial, failure, kinds_of(type(error)))
 
 
 def _freeze(encoded: Encoded) -> None:

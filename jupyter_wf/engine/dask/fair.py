@@ -112,7 +112,9 @@ class FairShare:
             least = min((self._used[here] for here in self._here), default=0.0)
             self._least = max(self._least, least)
 
-    def must_yield(self, session: str, since: float, waiting: Collection[object], now: float) -> bool:
+    def must_yield(
+        self, session: str, since: float, waiting: Collection[object], now: float
+    ) -> bool:
         """Say whether a lease, held for `since` seconds, must let one of `waiting` in.
 
         Parameters

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from jupyter_wf.encodings import Encoded
-from jupyter_wf.engine.body import failure_of
+from jupyter_wf.engine.body import failed
 from jupyter_wf.engine.breaker import Breaker, Stopped
 from jupyter_wf.engine.environments.pool import Processes
 from jupyter_wf.engine.environments.process import Desk, EndedError
@@ -80,14 +80,11 @@ def perform_apart(
         answer = breaker.guarded(run)
     except InputLostError as lost:
         return Missing(nonce, serial, (lost.content,)), ()
-    except Stopped:
-        return Failed(nonce, serial, Failure("TaskCancelledError", "stopped", "")), ()
     except (PackageError, EndedError) as error:
         failure = Failure(type(error).__name__, str(error), "")
         return Failed(nonce, serial, failure, kinds_of(type(error))), ()
-    except Exception as error:  # noqa: BLE001 - whatever a store or the system raises
-        failure = failure_of(error, attempt.job.code)
-        return Failed(nonce, serial, failure, kinds_of(type(error))), ()
+    except (Exception, Stopped) as error:  # noqa: BLE001 - whatever a store or the system raises
+        return failed(nonce, attempt, error), ()
     if not isinstance(answer, Finished):
         return answer, ()
     made = {one.id: desk.values[one.id] for one in answer.outputs if not isinstance(one, str)}
