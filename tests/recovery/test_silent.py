@@ -104,6 +104,38 @@ def meeting(folder: Path, me: int) -> Job:
     return cell(source, name=f"meeting{me}", outputs=["x"])
 
 
+def test_who_waits_for_a_value_of_a_worker_that_was_given_up_goes_on(
+    cluster: Any, tmp_path: Path
+) -> None:
+    with engine_on(cluster, tmp_path / "store") as (engine, watch):
+        makers = []
+        for i, size in enumerate((100_000, 1_000_000)):
+            source = f"{meeting(tmp_path, i).code.source}\na, b = bytes({size}), bytes({size + 1})"
+            makers.append(cell(source, name=f"maker{i}", outputs=["x", "a", "b"]))
+        engine.submit(makers, {})
+        assert watch.end(*makers) == ["stored"] * 2
+
+        def reader(output: str) -> Job:
+            inputs = [(f"in{i}", out(maker, output)) for i, maker in enumerate(makers)]
+            source = f"import os\n'{output}'\nx = os.getpid()"
+            return cell(source, name=f"reader-{output}", inputs=inputs, outputs=["x"])
+
+        # It runs where more of what it reads is, and has a connection to the other one afterwards.
+        first, second = reader("a"), reader("b")
+        engine.submit([first], {})
+        assert watch.end(first) == ["stored"]
+        other, here = [engine.value(out(maker, "x")) for maker in makers]
+        assert engine.value(out(first)) == here
+        os.kill(other, signal.SIGSTOP)
+        try:
+            engine.submit([second], {})
+            assert watch.end(second) == ["stored"]
+            assert engine.value(out(second)) == here
+            watch.until(lambda: len(changes(watch, "left")) == 1)
+        finally:
+            os.kill(other, signal.SIGCONT)
+
+
 def test_a_task_that_holds_the_lock_for_long_is_not_mistaken(cluster: Any, tmp_path: Path) -> None:
     with engine_on(cluster, tmp_path / "store") as (engine, watch):
         # A C function called with the interpreter's lock held: nothing else runs in the process.

@@ -106,6 +106,10 @@ class Crew:
         if link.given_up:
             self._slots.lost(link.leases)
             self.look.set()
+            # Nothing else ends the wait for a process that is stopped.
+            self._client.rpc.remove(link.address)
+            for other in self.links.values():
+                other.send(("lost", link.address))
         # What it committed, though it could not say so any more, need not run again.
         await asyncio.to_thread(self._store.refresh)
         starved = link.nanny is not None and await self._starved(link)

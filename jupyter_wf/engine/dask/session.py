@@ -55,6 +55,7 @@ class Session:
             alone=worker.state.nthreads == 1,
         )
         self._loop = worker.loop.asyncio_loop
+        self._peers = worker.rpc
         self._comm: Any = None
         self._codes: dict[int, Any] = {}
         self._sent: dict[tuple[str, str, int, str], int] = {}
@@ -153,6 +154,8 @@ class Session:
             case "drop":
                 for content in rest[0]:
                     self.bench.memory.pop(content, None)
+            case "lost":
+                self._peers.remove(rest[0])
             case "end":
                 for hands in [*self.hands.values()]:  # a lease may leave in its own thread
                     hands.end()
