@@ -4,7 +4,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from jupyter_wf.engine.testing import (
     wait_until,
 )
 from jupyter_wf.errors import EngineError
-from jupyter_wf.events import TaskComputed
 
 pytestmark = pytest.mark.slow
 
@@ -74,36 +72,6 @@ class TestDaskEngine(ProcessTests, EngineTests):
         engine.close()
         assert sent == [given.id]
 
-    def test_two_sessions_share_a_cluster(self, cluster: Any, tmp_path: Any) -> None:
-        from jupyter_wf.engine.dask import DaskEngine
-        from jupyter_wf.engine.store import open_store
-
-        sessions = []
-        for name in ("a", "b"):
-            engine, watch = DaskEngine(cluster), Watch()
-            engine.start(open_store(str(tmp_path / name)))
-            engine.subscribe(watch)
-            jobs = [
-                cell(f"import time\ntime.sleep(0.02)\nx = '{name}{i}'", name="n", outputs=["x"])
-                for i in range(100)
-            ]
-            jobs = [replace(job, key=f"{name}{i}{job.key}"[:40]) for i, job in enumerate(jobs)]
-            sessions.append((engine, watch, jobs))
-        try:
-            for engine, _, jobs in sessions:
-                engine.submit(jobs, {})
-            for _, watch, jobs in sessions:
-                assert watch.end(*jobs) == ["stored"] * 100
-            ends = [
-                [e.time for e in w.events if isinstance(e, TaskComputed)] for _, w, _ in sessions
-            ]
-            # Served in turn: the second had begun long before the first was done.
-            assert ends[1][0] < ends[0][-1]
-            assert ends[0][0] < ends[1][-1]
-        finally:
-            for engine, _, _ in sessions:
-                engine.close()
-
     def test_slots_are_given_back_when_idle(self, cluster: Any, tmp_path: Any) -> None:
         from distributed import Client
 
@@ -123,22 +91,6 @@ class TestDaskEngine(ProcessTests, EngineTests):
         engine.submit([other], {})
         assert watch.end(other) == ["stored"]
         engine.close()
-
-    def test_plain_dask_tasks_get_their_turn(
-        self, cluster: Any, engine: Engine, watch: Watch
-    ) -> None:
-        from distributed import Client
-
-        jobs = [
-            cell(f"import time\ntime.sleep(0.02)\nx = {i}", name=f"n{i}", outputs=["x"])
-            for i in range(4000)
-        ]
-        engine.submit(jobs, {})
-        watch.until(lambda: any(isinstance(e, TaskComputed) for e in watch.events))
-        with Client(cluster, set_as_default=False) as client:
-            assert client.submit(len, [1, 2, 3]).result(timeout=PATIENCE) == 3
-        assert not watch.of(jobs[-1], TaskComputed)
-        engine.cancel([job.key for job in jobs])
 
 
 def _leases(dask_scheduler: Any) -> int:

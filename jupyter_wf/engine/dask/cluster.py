@@ -25,8 +25,6 @@ from jupyter_wf.resources import UNSAID, WHOLE, Device, Offer, Words, Worker, id
 
 LOOPBACK = "127.0.0.1"
 CONFIG = {
-    # Scaling would see no demand in leases if Dask believed what it measured of their durations.
-    "distributed.scheduler.default-task-durations": {"wflease": "1h"},
     # Dask looks a hundred times a second at what its workers' threads do, which is always a lease;
     # a task's round trip took a fifth longer with it (measured with benchmarks.overhead).
     "distributed.worker.profile.enabled": False,
