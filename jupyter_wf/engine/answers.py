@@ -10,22 +10,13 @@ from typing import cast
 
 from jupyter_wf.engine.children import adopt
 from jupyter_wf.engine.delegation import hand_on, shorten
+from jupyter_wf.engine.ends import done, drop_copy, error, part, settle_reads
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.retries import may_retry, pause
 from jupyter_wf.engine.signals import Durable, Failed, Finished, Missing, Unrun, Unstored
 from jupyter_wf.engine.starving import more_memory, out_of
-from jupyter_wf.engine.transitions import (
-    again,
-    done,
-    drop_copy,
-    error,
-    hold_back,
-    losing,
-    part,
-    provide,
-    settle_reads,
-    tell,
-)
+from jupyter_wf.engine.telling import tell
+from jupyter_wf.engine.transitions import again, hold_back, losing, provide
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import Failure, TaskComputed
 from jupyter_wf.records import Stored

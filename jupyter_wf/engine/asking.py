@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jupyter_wf.engine.abc import Job
+from jupyter_wf.engine.ends import discard, doom_readers, fall, unlink
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.signals import Cancel, Forget, Submit
-from jupyter_wf.engine.transitions import (
-    blame,
-    change,
-    discard,
-    doom_readers,
-    fall,
-    unlink,
-    wait_for,
-)
+from jupyter_wf.engine.telling import change
+from jupyter_wf.engine.transitions import blame, wait_for
 from jupyter_wf.errors import EngineError
 from jupyter_wf.events import FINAL
 

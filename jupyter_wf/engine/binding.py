@@ -9,7 +9,7 @@ from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.packing import Lease, assign, assign_next
 from jupyter_wf.engine.serving import demand
 from jupyter_wf.engine.signals import Attempt, Demand, HandOver
-from jupyter_wf.engine.transitions import change
+from jupyter_wf.engine.telling import change
 from jupyter_wf.resources import Amounts
 
 #: Bytes of input from which it matters where a task runs.

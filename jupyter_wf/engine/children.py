@@ -9,19 +9,12 @@ is under way, however many tasks have been.
 from __future__ import annotations
 
 from jupyter_wf.engine.asking import take_on
+from jupyter_wf.engine.ends import answer, discard, done, drop_copy, fall
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.reuse import take_over
 from jupyter_wf.engine.signals import Awaiting, Family, Spawned
-from jupyter_wf.engine.transitions import (
-    answer,
-    discard,
-    done,
-    drop_copy,
-    fall,
-    provide,
-    supersede,
-    tell,
-)
+from jupyter_wf.engine.telling import supersede, tell
+from jupyter_wf.engine.transitions import provide
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import FINAL, Failure, TaskCached, TasksSpawned
 

@@ -11,7 +11,7 @@ from jupyter_wf.engine.binding import attempt_of
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.packing import Lease, class_of
 from jupyter_wf.engine.signals import HandOver
-from jupyter_wf.engine.transitions import change
+from jupyter_wf.engine.telling import change
 
 #: Seconds for which any attempt may run before it is taken for a straggler.
 LEAST = 1.0

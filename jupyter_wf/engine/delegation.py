@@ -7,9 +7,11 @@ million such steps is never longer than one.
 
 from __future__ import annotations
 
+from jupyter_wf.engine.ends import discard, done, settle_reads
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.signals import Finished, Remember
-from jupyter_wf.engine.transitions import change, discard, done, provide, settle_reads, tell
+from jupyter_wf.engine.telling import change, tell
+from jupyter_wf.engine.transitions import provide
 from jupyter_wf.errors import WorkflowError
 from jupyter_wf.events import TaskComputed
 from jupyter_wf.records import Record

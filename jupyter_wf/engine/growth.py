@@ -14,9 +14,10 @@ from jupyter_wf.engine import asking
 from jupyter_wf.engine.asking import take_on
 from jupyter_wf.engine.children import look_up
 from jupyter_wf.engine.delegation import watch
+from jupyter_wf.engine.ends import settle_reads
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.signals import Grown, Note, Snapshot, Submit
-from jupyter_wf.engine.transitions import change, settle_reads
+from jupyter_wf.engine.telling import change
 from jupyter_wf.events import FINAL, TasksSpawned
 
 #: The longest pause between two notes of one computation, in seconds; each is twice the last.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jupyter_wf.engine.answers import attempt_failed, current, died, timeout
 from jupyter_wf.engine.copies import copy_stragglers, next_look
+from jupyter_wf.engine.ends import GRACE, interrupt, part, settle_reads
 from jupyter_wf.engine.growth import note
 from jupyter_wf.engine.machines import Machine, Room
 from jupyter_wf.engine.nodes import Live, Node
@@ -21,17 +22,8 @@ from jupyter_wf.engine.signals import (
     WorkerLost,
 )
 from jupyter_wf.engine.starving import more_memory
-from jupyter_wf.engine.transitions import (
-    GRACE,
-    again,
-    change,
-    interrupt,
-    losing,
-    part,
-    release,
-    revive,
-    settle_reads,
-)
+from jupyter_wf.engine.telling import change
+from jupyter_wf.engine.transitions import again, losing, release, revive
 
 #: Seconds between two looks for leases that will soon have room.
 OFTEN = 0.005

@@ -1,8 +1,9 @@
 """What the live graph knows: its tasks, and all that is noted about them and their attempts.
 
 This is state alone. The modules around it say how it changes: ``transitions`` from a task's state
-to state, ``reuse`` by what was computed before, ``asking`` by people, ``answers`` by attempts,
-``leases`` by workers and time, and ``binding`` by handing ready tasks to leases.
+to state and ``ends`` from there to its last, ``reuse`` by what was computed before, ``asking`` by
+people, ``answers`` by attempts, ``leases`` by workers and time, and ``binding`` by handing ready
+tasks to leases. ``telling`` says what listeners hear of it.
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ Whether it has is looked up when a task's inputs are complete; if it hasn't, the
 from __future__ import annotations
 
 from jupyter_wf.engine.delegation import resolve
+from jupyter_wf.engine.ends import done, settle_reads
 from jupyter_wf.engine.nodes import Live, Node
 from jupyter_wf.engine.signals import Remember
-from jupyter_wf.engine.transitions import done, enqueue, provide, settle_reads, supersede, tell
+from jupyter_wf.engine.telling import supersede, tell
+from jupyter_wf.engine.transitions import enqueue, provide
 from jupyter_wf.events import TaskCached, TaskComputed
 from jupyter_wf.fingerprint import recipe
 from jupyter_wf.records import Record, Stored

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from jupyter_wf.engine.ends import error
 from jupyter_wf.engine.machines import Machine
 from jupyter_wf.engine.nodes import Live, Node
-from jupyter_wf.engine.transitions import again, error
+from jupyter_wf.engine.transitions import again
 from jupyter_wf.events import Failure
 from jupyter_wf.resources import UNSAID, Amounts, need_of, serves
 

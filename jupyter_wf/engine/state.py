@@ -24,7 +24,6 @@ from jupyter_wf.engine.signals import (
     Awaiting,
     Cancel,
     Durable,
-    Emit,
     Failed,
     Finished,
     Forget,
@@ -43,10 +42,11 @@ from jupyter_wf.engine.signals import (
     WorkerJoined,
     WorkerLost,
 )
+from jupyter_wf.engine.telling import told
 from jupyter_wf.engine.transitions import coming
 from jupyter_wf.engine.values import Values
 from jupyter_wf.engine.waiting import waits_for
-from jupyter_wf.events import FINAL, TaskChanged
+from jupyter_wf.events import FINAL
 from jupyter_wf.records import Record
 from jupyter_wf.resources import WHOLE, Worker
 
@@ -244,18 +244,7 @@ def _check_children(live: Live) -> None:
 
 
 def _flushed(live: Live) -> list[Instruction]:
-    done: list[Instruction] = []
-    if live.events:
-        events = tuple(
-            [
-                TaskChanged(*event) if isinstance(event, tuple) else event
-                for event in live.events
-                if event is not None
-            ]
-        )
-        done.append(Emit(events, live.urgent))
-        live.events, live.urgent = [], False
-        live.latest.clear()
+    done: list[Instruction] = [told(live)] if live.events else []
     done.extend(live.values.drops())
     done.extend(live.instructions)
     live.instructions = []

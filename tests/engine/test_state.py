@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from jupyter_wf.engine.abc import Job
 from jupyter_wf.engine.answers import DEATHS
+from jupyter_wf.engine.ends import GRACE
 from jupyter_wf.engine.nodes import Node
 from jupyter_wf.engine.packing import AHEAD, MOST, PATIENCE
 from jupyter_wf.engine.serving import NOBODY
@@ -42,7 +43,6 @@ from jupyter_wf.engine.signals import (
 )
 from jupyter_wf.engine.state import LiveGraph
 from jupyter_wf.engine.testing import cell, out
-from jupyter_wf.engine.transitions import GRACE
 from jupyter_wf.errors import EngineError
 from jupyter_wf.events import FINAL, Failure, TaskChanged
 from jupyter_wf.records import Record, Stored
