@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from blake3 import blake3
@@ -94,6 +94,32 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Array:
+    """An array on disk.
+
+    Parameters
+    ----------
+    leaf : int
+        Position of the leaf that it holds.
+    attributes : mapping of str to JSON
+    """
+
+    leaf: int
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group on disk: its attributes, and what is in it by (safe) name."""
+
+    attributes: Mapping[str, Any]
+    parts: Mapping[str, Part]
+
+
+Part: TypeAlias = Array | Group
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One way to encode values.
 
@@ -111,6 +137,9 @@ class Kind:
     summary : callable
         Takes (value, summarise a part); returns text, and never calls the ``repr`` of a class
         that it doesn't know.
+    outline : callable, optional
+        Takes (JSON object, all leaves), returns how it looks as Zarr; without it, arrays are named
+        after their place in the value.
     """
 
     name: str
@@ -119,6 +148,7 @@ class Kind:
     node: Callable[[Any, Writer], Any]
     value: Callable[[str, dict[str, Any], Reader], Any]
     summary: Callable[[Any, Callable[[Any], str]], str]
+    outline: Callable[[dict[str, Any], tuple[Leaf, ...]], Part] | None = None
 
 
 def content_id(kind: str, text: str, leaves: tuple[Leaf, ...]) -> str:

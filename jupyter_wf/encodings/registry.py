@@ -1,7 +1,7 @@
 """Turns values into `Encoded` and back, by asking the kinds in order.
 
-The kinds are ``json``, ``tree``, ``array``, then ``pickle`` for the rest. A value of which any part
-has no typed form is pickled as a whole, so that a typed kind never holds a pickle.
+The kinds are those of `TYPED`, then ``pickle`` for the rest. A value of which any part has no typed
+form is pickled as a whole, so that a typed kind never holds a pickle.
 """
 
 from __future__ import annotations
@@ -25,8 +25,14 @@ from jupyter_wf.encodings.encoded import (
 )
 from jupyter_wf.errors import CorruptValueError, FingerprintError
 
-#: The typed kinds, in the order in which they are asked.
-TYPED = ("json", "tree", "array")
+#: The typed kinds, in the order in which they are asked, and what must have been imported for there
+#: to be such a value: asking imports nothing.
+TYPED: dict[str, tuple[str, ...]] = {
+    "json": (),
+    "tree": (),
+    "array": ("numpy",),
+    "sparse": ("scipy.sparse", "jax.experimental.sparse"),
+}
 #: Deeper values are pickled, so that no stack overflows; cycles end here as well.
 MAX_DEPTH = 100
 
@@ -173,7 +179,7 @@ class TreeReader:
         if cls is not dict:
             return node
         tag = next(iter(node), "")
-        kind = _kind_by_tag(tag)
+        kind = kind_by_tag(tag)
         if kind is None:
             raise CorruptValueError(
                 f"A stored value uses the form {tag!r}, which this version of jupyter_wf doesn't "
@@ -183,7 +189,7 @@ class TreeReader:
 
 
 def _typed(name: str) -> Kind:
-    """Load a kind; ``array`` imports NumPy."""
+    """Load a kind; all but the first two import NumPy."""
     kind: Kind = importlib.import_module(f"jupyter_wf.encodings.{name}").KIND
     return kind
 
@@ -196,10 +202,11 @@ def _kind_of(value: Any) -> Kind | None:
 @lru_cache(maxsize=1024)
 def _kind_of_type(cls: Any) -> Kind | None:
     """Return the typed kind of a type, importing NumPy only if its user already did."""
-    names = (name for name in TYPED if name != "array" or "numpy" in sys.modules)
+    names = (n for n, needs in TYPED.items() if not needs or any(map(sys.modules.get, needs)))
     return next((kind for kind in map(_typed, names) if kind.recognises(cls)), None)
 
 
 @lru_cache(maxsize=64)
-def _kind_by_tag(tag: str) -> Kind | None:
+def kind_by_tag(tag: str) -> Kind | None:
+    """Return the kind that writes objects with this first key, if there is one."""
     return next((kind for kind in map(_typed, TYPED) if tag in kind.tags), None)

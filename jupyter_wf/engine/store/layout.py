@@ -1,7 +1,7 @@
 """One encoded value as a plain Zarr v3 array or group, and back.
 
-An array, alone, is a Zarr array; any other value is a group with an array per leaf, named after its
-place in the value. The attributes ``jupyter_wf`` hold the tree, and the dtype of each leaf. Dtypes
+An array, alone, is a Zarr array; any other value is a group with an array per leaf, where its
+`outline` says. The attribute ``jupyter_wf`` holds the tree, and the dtype of each leaf. Dtypes
 outside Zarr's specification are viewed as ones inside it: text as code points and records as bytes
 along one more axis, bfloat16 and its like as unsigned integers.
 """
@@ -12,8 +12,7 @@ import io
 import json
 import math
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ from zarr.storage import LocalStore, MemoryStore
 
 from jupyter_wf.encodings import Encoded
 from jupyter_wf.encodings.array import dtype_of, dtype_text, raw_bytes
-from jupyter_wf.encodings.encoded import Leaf, to_text
+from jupyter_wf.encodings.encoded import Array, Group, Leaf, to_text
+from jupyter_wf.encodings.outline import RESERVED, outline
 from jupyter_wf.engine.store.direct import write_file
 from jupyter_wf.errors import CorruptValueError
 
@@ -39,7 +39,6 @@ LONG_TREE = 64_000
 WORTH_IT = 0.8
 _PROBE, _PROBES = 32_768, 8
 _NATIVE = frozenset("biufcmM")
-_LEAF_TAGS = frozenset({"array", "scalar", "bytes", "pickle"})
 
 
 def write(encoded: Encoded, store: Any) -> None:
@@ -52,18 +51,24 @@ def write(encoded: Encoded, store: Any) -> None:
         "dtypes": [json.loads(dtype_text(leaf.dtype)) for leaf in encoded.leaves],
     }
     if encoded.kind == "array":
-        _write_array(store, None, encoded.leaves[0], {**about, "tree": encoded.tree})
+        attributes = {ATTRIBUTE: {**about, "tree": encoded.tree}}
+        _write_array(store, None, encoded.leaves[0], attributes)
         return
-    tree = encoded.tree
-    about["leaves"] = _leaf_names(tree, len(encoded.leaves))
+    parts = outline(encoded)
+    paths = {part.leaf: path for path, part in parts.items() if isinstance(part, Array)}
+    about["leaves"] = [paths[leaf] for leaf in range(len(encoded.leaves))]
     if len(encoded.text) <= LONG_TREE:
-        about["tree"] = tree
-    group = zarr.create_group(store, zarr_format=3, attributes={ATTRIBUTE: about})
+        about["tree"] = encoded.tree
+    root = parts.pop("", None)
+    attributes = {**(root.attributes if root else {}), ATTRIBUTE: about}
+    group = zarr.create_group(store, zarr_format=3, attributes=attributes)
     if len(encoded.text) > LONG_TREE:
-        text = np.frombuffer(encoded.text.encode("ascii"), dtype="u1")
-        _write_array(group.store, "tree", text, None)
-    for name, leaf in zip(about["leaves"], encoded.leaves, strict=True):
-        _write_array(group.store, name, leaf, None)
+        _write_array(group.store, RESERVED, np.frombuffer(encoded.text.encode("ascii"), "u1"))
+    for path, part in parts.items():
+        if isinstance(part, Group):
+            group.create_group(path, attributes=dict(part.attributes))
+        else:
+            _write_array(group.store, path, encoded.leaves[part.leaf], part.attributes)
 
 
 def read(node: Any) -> Encoded:
@@ -80,7 +85,7 @@ def read(node: Any) -> Encoded:
     else:
         arrays = [node[name] for name in about["leaves"]]
         tree = about.get("tree")
-        text = to_text(tree) if "tree" in about else node["tree"][...].tobytes().decode("ascii")
+        text = to_text(tree) if "tree" in about else node[RESERVED][...].tobytes().decode("ascii")
     leaves = tuple(
         _restored(_read_array(array), dtype_of(name))
         for array, name in zip(arrays, about["dtypes"], strict=True)
@@ -121,7 +126,9 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 # -- leaves ---------------------------------------------------------------------------------------
 
 
-def _write_array(store: Any, name: str | None, leaf: Leaf, about: dict[str, Any] | None) -> None:
+def _write_array(
+    store: Any, name: str | None, leaf: Leaf, attributes: Mapping[str, Any] | None = None
+) -> None:
     view = _viewed(leaf)
     codec = Zstd(level=1) if pays(leaf) else None
     chunks = chunk_shape(view.shape, view.dtype.itemsize)
@@ -133,7 +140,7 @@ def _write_array(store: Any, name: str | None, leaf: Leaf, about: dict[str, Any]
         chunks=chunks,
         compressors=ZstdCodec(level=1) if codec else None,
         zarr_format=3,
-        attributes=None if about is None else {ATTRIBUTE: about},
+        attributes=dict(attributes or {}),
         # A chunk of zeros must be written too: a chunk that is missing is damage.
         config={"write_empty_chunks": True},
     )
@@ -238,32 +245,3 @@ def _restored(view: Leaf, dtype: np.dtype[Any]) -> Leaf:
         return np.empty(shape, dtype=dtype)
     restored: Leaf = view.reshape(-1).view(dtype).reshape(shape)
     return restored
-
-
-def _leaf_names(tree: Any, count: int) -> list[str]:
-    """Name each leaf after its place in the value, such as ``params.w``."""
-    paths: dict[int, str] = {}
-    todo: list[tuple[Any, str]] = [(tree, "")]
-    while todo and len(paths) < count:
-        node, path = todo.pop()
-        if isinstance(node, list):
-            todo.extend((part, f"{path}.{i}") for i, part in reversed(list(enumerate(node))))
-        elif isinstance(node, dict):
-            tag, body = next(iter(node.items()))
-            if tag in _LEAF_TAGS:
-                if isinstance(body, int):
-                    paths[body] = path or tag
-            elif tag == "dict" or "fields" in node:
-                parts = body if tag == "dict" else node["fields"]
-                todo.extend((part, f"{path}.{key}") for key, part in parts.items())
-            else:
-                todo.append((body, path))
-    names: list[str] = []
-    taken = {"tree"}  # Compared in lower case: some file systems don't tell cases apart.
-    for position in range(count):
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", paths[position]).strip(".-")[:80] or "leaf"
-        if name.lower() in taken or name.startswith(("zarr", "__")):
-            name = f"leaf-{name}.{position}"
-        taken.add(name.lower())
-        names.append(name)
-    return names

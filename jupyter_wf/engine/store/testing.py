@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from jupyter_wf.encodings import encode
 from jupyter_wf.engine.abc import Store
@@ -46,6 +47,9 @@ VALUES: Mapping[str, Any] = {
     "large, in few long rows": np.arange(6_000_002, dtype="<i8").reshape(2, 3_000_001),
     "large bytes": bytes(range(256)) * 8000,
     "long list": list(range(200_000)),
+    "sparse": sp.csr_array(np.eye(3)),
+    "sparse, nested": [{"M": sp.coo_matrix(np.eye(3))}, sp.csc_array((0, 2))],
+    "large sparse": {"M": sp.eye_array(200_000, format="csr"), "M.data": np.arange(3)},
     "pickled": {"t": slice(1, 2)},
     "large pickle": [slice(1, 2), "x" * 2_000_000],
 }
@@ -57,6 +61,11 @@ def same(one: Any, other: Any) -> bool:
         return False
     if isinstance(one, (np.ndarray, np.generic)):
         return (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
+    if type(one).__module__.startswith(("scipy.sparse.", "jax.experimental.sparse.")):
+        return one.shape == other.shape and all(
+            same(np.asarray(ours), np.asarray(theirs))
+            for ours, theirs in zip(_arrays(one), _arrays(other), strict=True)
+        )
     if isinstance(one, float):
         both_nan = math.isnan(one) and math.isnan(other)
         return both_nan or struct.pack("<d", one) == struct.pack("<d", other)
@@ -67,6 +76,12 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         return same(list(one.items()), list(other.items()))
     return bool(one == other)
+
+
+def _arrays(sparse: Any) -> list[Any]:
+    names = ("data", "coords", "indices", "indptr")
+    found = [getattr(sparse, name) for name in names if hasattr(sparse, name)]
+    return [array for part in found for array in (part if isinstance(part, tuple) else (part,))]
 
 
 def make_record(
