@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,10 @@ import pytest
 from distributed import Security
 
 from jupyter_wf.encodings import Encoded, decode, encode
+from jupyter_wf.engine.dask import large
 from jupyter_wf.engine.dask.large import LARGE, Sender, receive
 from jupyter_wf.engine.dask.wire import encoded_out, pack
+from jupyter_wf.engine.testing import PATIENCE
 
 
 @dataclass
@@ -51,7 +55,7 @@ def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
 
 def received(worker: Worker, content: str) -> Encoded | None:
     connection = worker.security.get_connection_args("worker")
-    return receive(worker.ask(content), connection, "s", content)
+    return receive(worker.address, worker.ask(content), connection, "s", content)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,7 @@ def test_what_is_gone_is_not_there(worker: Worker) -> None:
     place = ask(False)
     worker.values.clear()
     connection = worker.security.get_connection_args("worker")
-    assert receive(lambda here: place, connection, "s", sent.id) is None
+    assert receive(worker.address, lambda here: place, connection, "s", sent.id) is None
 
 
 def test_a_port_that_is_not_open_is_gone_round(worker: Worker) -> None:
@@ -100,6 +104,41 @@ def test_a_port_that_is_not_open_is_gone_round(worker: Worker) -> None:
     worker.sender.place = None
 
 
+class Stopped(dict[str, Encoded]):
+    """Values of a worker that answers no more, once it was asked."""
+
+    def __init__(self) -> None:
+        self.asked, self.goes_on = Event(), Event()
+
+    def get(self, *_: Any) -> Any:
+        self.asked.set()
+        self.goes_on.wait()
+
+
+def test_nobody_waits_for_a_worker_that_was_given_up(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large, "PATIENCE", 1000.0)
+    worker.values = stopped = Stopped()
+    place = worker.sender.place
+    connection = worker.security.get_connection_args("worker")
+
+    def ask(here: bool) -> Any:
+        if here:
+            raise OSError("it was given up")
+        return {"at": place}
+
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(receive, worker.address, ask, connection, "s", "c" * 40)
+        try:
+            assert stopped.asked.wait(PATIENCE)
+            large.hang_up(worker.address)
+            with pytest.raises(OSError, match="given up"):
+                waiting.result(PATIENCE)
+        finally:
+            stopped.goes_on.set()
+
+
 def test_strangers_are_sent_away() -> None:
     worker = Worker(Security.temporary(), "tls://127.0.0.1:1")
     worker.start()
@@ -107,7 +146,7 @@ def test_strangers_are_sent_away() -> None:
     worker.values[sent.id] = sent
     for stranger in (Security(), Security.temporary()):
         connection = stranger.get_connection_args("worker")
-        received = receive(worker.ask(sent.id), connection, "s", sent.id)
+        received = receive(worker.address, worker.ask(sent.id), connection, "s", sent.id)
         assert received is not None
     assert worker.asked == [False, True, False, True]
     worker.sender.close()

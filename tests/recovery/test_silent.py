@@ -104,12 +104,13 @@ def meeting(folder: Path, me: int) -> Job:
     return cell(source, name=f"meeting{me}", outputs=["x"])
 
 
+@pytest.mark.parametrize("least", [100_000, 5_000_000], ids=["small", "large"])
 def test_who_waits_for_a_value_of_a_worker_that_was_given_up_goes_on(
-    cluster: Any, tmp_path: Path
+    least: int, cluster: Any, tmp_path: Path
 ) -> None:
     with engine_on(cluster, tmp_path / "store") as (engine, watch):
         makers = []
-        for i, size in enumerate((100_000, 1_000_000)):
+        for i, size in enumerate((least, 10 * least)):
             source = f"{meeting(tmp_path, i).code.source}\na, b = bytes({size}), bytes({size + 1})"
             makers.append(cell(source, name=f"maker{i}", outputs=["x", "a", "b"]))
         engine.submit(makers, {})

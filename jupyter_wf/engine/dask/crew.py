@@ -10,6 +10,7 @@ from typing import Any
 from jupyter_wf.engine.abc import Store
 from jupyter_wf.engine.dask import health
 from jupyter_wf.engine.dask.hearing import Hearing
+from jupyter_wf.engine.dask.large import hang_up
 from jupyter_wf.engine.dask.link import Link
 from jupyter_wf.engine.dask.slots import Slots
 from jupyter_wf.engine.runner import LiveEngine
@@ -108,6 +109,7 @@ class Crew:
             self.look.set()
             # Nothing else ends the wait for a process that is stopped.
             self._client.rpc.remove(link.address)
+            hang_up(link.address)
             for other in self.links.values():
                 other.send(("lost", link.address))
         # What it committed, though it could not say so any more, need not run again.

@@ -295,7 +295,7 @@ class DaskEngine(LiveEngine):
             if self._link(address) is not None:
                 try:
                     asking = partial(self._request, address, content)
-                    found = receive(asking, connection, self._session, content)
+                    found = receive(address, asking, connection, self._session, content)
                 except OSError:
                     continue
                 if found is not None:

@@ -17,7 +17,7 @@ import pickle
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Thread
 from typing import Any
 
@@ -36,6 +36,9 @@ CONNECT = 10.0
 LONGEST = 1 << 30
 
 Place = tuple[str, int]
+
+#: Connections of this process to senders, by the addresses of their workers.
+_awaited: dict[str, set[socket.socket]] = {}
 
 
 class Sender:
@@ -102,12 +105,18 @@ class Sender:
 
 
 def receive(
-    ask: Callable[[bool], Any], connection: dict[str, Any], session: str, content: str
+    worker: str,
+    ask: Callable[[bool], Any],
+    connection: dict[str, Any],
+    session: str,
+    content: str,
 ) -> Encoded | None:
     """Return a value that a worker has, or None if it has it no more.
 
     Parameters
     ----------
+    worker : str
+        Its address.
     ask : callable
         Asks the worker itself and returns its message; takes whether it must send even a large
         value itself.
@@ -118,13 +127,13 @@ def receive(
     Raises
     ------
     OSError
-        The worker can't be reached.
+        The worker can't be reached, or was given up meanwhile: see `hang_up`.
     """
     message = ask(False)
     if "at" in message:
         host, port = message["at"]
         try:
-            return _receive((host, port), connection.get("ssl_context"), session, content)
+            return _receive(worker, (host, port), connection.get("ssl_context"), session, content)
         except OSError:
             # The port may not be open to us, as behind some gateways.
             message = ask(True)
@@ -132,15 +141,36 @@ def receive(
     return None if parts is None else Encoded(*parts)
 
 
+def hang_up(worker: str) -> None:
+    """Have nobody wait any more for what a worker sends: it was given up."""
+    for connection in [*_awaited.get(worker, ())]:
+        with contextlib.suppress(OSError):
+            # An SSLSocket's own would take from whoever reads what it reads with.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def _awaiting(worker: str, connection: socket.socket) -> Iterator[None]:
+    _awaited.setdefault(worker, set()).add(connection)
+    try:
+        yield
+    finally:
+        _awaited[worker].discard(connection)
+
+
 def _receive(
-    place: Place, context: ssl.SSLContext | None, session: str, content: str
+    worker: str, place: Place, context: ssl.SSLContext | None, session: str, content: str
 ) -> Encoded | None:
     connection = socket.create_connection(place, CONNECT)
     connection.settimeout(None)
     _be_patient(connection)
     if context is not None:
-        connection = context.wrap_socket(connection, server_hostname=place[0])
-    with connection:
+        connection = context.wrap_socket(
+            connection, server_hostname=place[0], do_handshake_on_connect=False
+        )
+    with connection, _awaiting(worker, connection):
+        if isinstance(connection, ssl.SSLSocket):
+            connection.do_handshake()
         connection.sendall(json.dumps([session, content]).encode() + b"\n")
         (length,) = struct.unpack("<Q", _filled(connection, 8))
         sizes = struct.unpack(f"<{length // 8}Q", _filled(connection, length))

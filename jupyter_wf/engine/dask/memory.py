@@ -110,7 +110,7 @@ def find_input(worker: Any, session: str, store: LateStore | None) -> Callable[[
             if peer != worker.address:
                 try:
                     asking = partial(ask, peer, source.content)
-                    found = receive(asking, connection, session, source.content)
+                    found = receive(peer, asking, connection, session, source.content)
                 except OSError:
                     continue
                 if found is not None:

@@ -16,6 +16,7 @@ from typing import Any
 from distributed.comm import CommClosedError
 
 from jupyter_wf.encodings import Encoded
+from jupyter_wf.engine.dask.large import hang_up
 from jupyter_wf.engine.dask.memory import LateStore, Memory, find_input
 from jupyter_wf.engine.dask.offering import offer_of_worker
 from jupyter_wf.engine.dask.wire import answer_out, attempt_in, code_id, pack, unpack
@@ -156,6 +157,7 @@ class Session:
                     self.bench.memory.pop(content, None)
             case "lost":
                 self._peers.remove(rest[0])
+                hang_up(rest[0])
             case "end":
                 for hands in [*self.hands.values()]:  # a lease may leave in its own thread
                     hands.end()
