@@ -106,6 +106,8 @@ class Session:
     async def serve(self, comm: Any) -> None:
         """Speak with the engine until the stream closes, which ends all leases of this session."""
         self._comm = comm
+        # To find out whether a message were better packed by a thread takes longer than to pack it.
+        comm.allow_offload = False
         self.tell(("offer", *self._offer), *[("joined", nonce) for nonce in self.hands])
         sender = asyncio.create_task(self._send(comm))
         try:
