@@ -57,6 +57,11 @@ class News:
             for key in tasks:
                 self.status.expect(key)
 
+    def unsettled(self) -> list[str]:
+        """Return the tasks for which one may still wait."""
+        with self._changed:
+            return [key for key, task in self.status.tasks.items() if not task.settled]
+
     def renew(self, tasks: Iterable[str]) -> None:
         """Forget how tasks ended, as they are about to be submitted again."""
         with self._changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from jupyter_wf import rewrite
 from jupyter_wf.engine.abc import Engine, Store
-from jupyter_wf.errors import EngineError, NotComputedError, WorkflowError
+from jupyter_wf.errors import NotComputedError, WorkflowError
 from jupyter_wf.events import GraphChanged, Listener
 from jupyter_wf.execution import Execution
 from jupyter_wf.fingerprint import Keys
@@ -23,6 +23,7 @@ from jupyter_wf.handle import DataHandle
 from jupyter_wf.history import History
 from jupyter_wf.lookup import no_task, tasks_named, whole
 from jupyter_wf.news import News
+from jupyter_wf.place import Place, embedded
 from jupyter_wf.plan import Plan
 from jupyter_wf.run import Run
 from jupyter_wf.settings import Settings, settings
@@ -31,8 +32,6 @@ from jupyter_wf.values import Values
 from jupyter_wf.why import why
 
 Target = str | DataHandle
-STORE = ".jupyter_wf"
-AT_EXIT = 30.0
 #: The workflow of the innermost ``with`` around what runs now.
 entered: ContextVar[Workflow] = ContextVar("jupyter_wf_workflow")
 
@@ -73,13 +72,8 @@ class Workflow:
         self.auto = False
         #: Under `jupyter wf plan` nothing may be computed.
         self.dry = told.dry
-        self._engine: Engine | None = None
-        self._make_engine = told.engine or _embedded if engine is None else lambda: engine
-        self._store = store if isinstance(store, Store) else None
-        self._place = (told.store or STORE) if store is None else store
+        self._place = Place(self, self._edits, engine, store, told)
         self._tokens: list[Token[Workflow]] = []
-        #: Whether it is over: nothing runs any more.
-        self.closed = False
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -119,26 +113,17 @@ class Workflow:
     @property
     def store(self) -> Store:
         """Where values are kept; opened at first use."""
-        if self._store is not None:
-            return self._store
-        with self._edits:
-            if self._store is None:
-                from jupyter_wf.engine.store import open_store
-
-                assert not isinstance(self._place, Store)
-                self._store = open_store(self._place)
-            return self._store
+        return self._place.store
 
     @property
     def engine(self) -> Engine:
         """What runs tasks; made at first use."""
-        with self._edits:
-            self._check_open()
-            if self._engine is None:
-                self._engine = self._make_engine()
-                self._engine.start(self.store)
-                self._engine.subscribe(self.news.publish)
-            return self._engine
+        return self._place.engine
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over: nothing runs any more."""
+        return self._place.closed
 
     def connect(self, target: Any = None) -> None:
         """Run on other machines from now on.
@@ -149,20 +134,8 @@ class Workflow:
             Address of a Dask scheduler, a ``distributed.Client``, any Dask ``Cluster``, an engine
             of ours, or None for an embedded cluster. What is running elsewhere is cancelled.
         """
-        self._check_open()
-        engine = target if isinstance(target, Engine) else _embedded(target)
-        engine.start(self.store)
-        with self._edits:
-            old, self._engine = self._engine, engine
-            engine.subscribe(self.news.publish)
-        if old is not None:
-            old.flush(AT_EXIT)
-            old.close()
-        self.news.forget_workers()
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise WorkflowError("This workflow is closed. Make a new one.")
+        self._execution.flush()
+        self._place.move(target if isinstance(target, Engine) else embedded(target))
 
     # -- edits: each is one operation ----------------------------------------------------------
 
@@ -351,23 +324,12 @@ class Workflow:
     def flush(self) -> None:
         """Wait until all that was computed is durable, and learn what others committed."""
         self._execution.flush()
-        if self._engine is not None:
-            self._engine.flush()
-        self.store.refresh()
+        self._place.flush()
 
     def close(self) -> None:
         """Wait until computed values are durable, cancel the rest, let go of machines and files."""
         self._execution.close()
-        with self._edits:
-            engine, self.closed = self._engine, True
-        if engine is not None:
-            engine.flush(AT_EXIT)
-            left = [key for key, task in tuple(self.status.tasks.items()) if not task.settled]
-            with suppress(EngineError):  # it was closed, or lost its machines
-                engine.cancel(left)
-            engine.close()
-        if self._store is not None:
-            self._store.close()
+        self._place.close()
 
     @contextmanager
     def active(self) -> Iterator[Self]:
@@ -398,9 +360,3 @@ class Workflow:
 
     def __repr__(self) -> str:
         return f"<Workflow: {len(self.graph.tasks)} tasks, revision {self.revision}>"
-
-
-def _embedded(target: Any = None) -> Engine:
-    from jupyter_wf.engine.dask import DaskEngine
-
-    return DaskEngine(target)

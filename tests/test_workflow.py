@@ -208,6 +208,22 @@ def test_leaving_the_block_waits_for_what_was_started(tmp_path: Path) -> None:
         assert sum(later.engine.executions().values()) == 0
 
 
+def test_what_runs_elsewhere_is_cancelled_by_moving_and_runs_again(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)"
+    with wf.Workflow(wf.LocalEngine(), tmp_path / "store") as flow:
+        flow.define(cell("A", f"{wait}\na = 1", outputs=("a",)), run=False)
+        flow.define(cell("B", "b = a", ("a",), ("b",)), run=False)
+        before = flow.run()
+        assert flow.wait(lambda: flow.state_of("A") == "running", 30)
+        flow.connect(wf.LocalEngine())
+        assert before.wait(30).state == "cancelled"
+        assert [flow.state_of(name) for name in "AB"] == ["cancelled", "cancelled"]
+        gate.touch()
+        assert flow.run().wait(30).state == "stored"
+        assert flow.engine.executions() == {"A": 1, "B": 1}
+
+
 def test_a_closed_workflow_says_so(tmp_path: Path) -> None:
     with wf.Workflow(wf.LocalEngine(), tmp_path / "store") as flow:
         pass

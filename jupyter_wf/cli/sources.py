@@ -15,9 +15,10 @@ from typing import Self
 from jupyter_wf.cli import overrides
 from jupyter_wf.engine.abc import Engine
 from jupyter_wf.errors import CaptureError
+from jupyter_wf.place import STORE
 from jupyter_wf.run import Run
 from jupyter_wf.settings import Settings, settings
-from jupyter_wf.workflow import STORE, Workflow
+from jupyter_wf.workflow import Workflow
 
 SUPPORTED = (".ipynb", ".py")
 
