@@ -99,13 +99,16 @@ class Array:
 
     Parameters
     ----------
-    leaf : int
-        Position of the leaf that it holds.
+    leaf : int or range
+        Position of the leaf that it holds; or numbers that are here for other readers only.
     attributes : mapping of str to JSON
+    texts : bool
+        Whether the leaf is one of `jupyter_wf.encodings.texts`.
     """
 
-    leaf: int
+    leaf: int | range
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    texts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

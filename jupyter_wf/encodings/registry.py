@@ -31,6 +31,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "json": (),
     "tree": (),
     "array": ("numpy",),
+    "frame": ("pandas",),
     "sparse": ("scipy.sparse", "jax.experimental.sparse"),
 }
 #: Deeper values are pickled, so that no stack overflows; cycles end here as well.

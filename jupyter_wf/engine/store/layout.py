@@ -27,6 +27,7 @@ from jupyter_wf.encodings import Encoded
 from jupyter_wf.encodings.array import dtype_of, dtype_text, raw_bytes
 from jupyter_wf.encodings.encoded import Array, Group, Leaf, to_text
 from jupyter_wf.encodings.outline import RESERVED, outline
+from jupyter_wf.encodings.texts import leaf_of_texts, texts_of
 from jupyter_wf.engine.store.direct import write_file
 from jupyter_wf.errors import CorruptValueError
 
@@ -68,7 +69,7 @@ def write(encoded: Encoded, store: Any) -> None:
         if isinstance(part, Group):
             group.create_group(path, attributes=dict(part.attributes))
         else:
-            _write_array(group.store, path, encoded.leaves[part.leaf], part.attributes)
+            _write_part(group.store, path, part, encoded.leaves)
 
 
 def read(node: Any) -> Encoded:
@@ -126,6 +127,34 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 # -- leaves ---------------------------------------------------------------------------------------
 
 
+def _write_part(store: Any, path: str, part: Array, leaves: tuple[Leaf, ...]) -> None:
+    numbers = part.leaf
+    if isinstance(numbers, range):
+        leaf = np.arange(numbers.start, numbers.stop, numbers.step, dtype="<i8")
+        _write_array(store, path, leaf, part.attributes)
+    elif part.texts:
+        _write_texts(store, path, leaves[numbers], part.attributes)
+    else:
+        _write_array(store, path, leaves[numbers], part.attributes)
+
+
+def _write_texts(store: Any, path: str, leaf: Leaf, attributes: Mapping[str, Any]) -> None:
+    texts = texts_of(leaf)
+    array = zarr.create_array(
+        store,
+        name=path,
+        shape=texts.shape,
+        dtype="string",
+        chunks=chunk_shape(texts.shape, -(-leaf.nbytes // max(1, len(texts)))),
+        compressors=ZstdCodec(level=1) if pays(leaf) else None,
+        zarr_format=3,
+        attributes=dict(attributes),
+        config={"write_empty_chunks": True},
+    )
+    if texts.size:
+        array[...] = texts
+
+
 def _write_array(
     store: Any, name: str | None, leaf: Leaf, attributes: Mapping[str, Any] | None = None
 ) -> None:
@@ -172,6 +201,8 @@ def _write_chunks(path: Path, view: Leaf, chunks: tuple[int, ...], codec: Zstd |
 
 def _read_array(array: Any) -> Leaf:
     """Read an array; one that isn't compressed straight into its memory, which halves the time."""
+    if array.dtype.kind in "TO":
+        return leaf_of_texts(array[...])
     if not isinstance(array.store, LocalStore) or array.compressors:
         return np.asarray(array[...])
     whole = np.empty(array.shape, dtype=array.dtype)
@@ -222,7 +253,7 @@ def pays(leaf: Leaf) -> bool:
 
 
 def _viewed(leaf: Leaf) -> Leaf:
-    if leaf.dtype.kind in _NATIVE and leaf.dtype.isbuiltin == 1:
+    if leaf.dtype.kind in _NATIVE and (leaf.dtype.isbuiltin == 1 or leaf.dtype.kind in "mM"):
         return leaf
     width = leaf.dtype.itemsize
     if leaf.dtype.type.__module__ == "ml_dtypes":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
@@ -50,6 +51,10 @@ VALUES: Mapping[str, Any] = {
     "sparse": sp.csr_array(np.eye(3)),
     "sparse, nested": [{"M": sp.coo_matrix(np.eye(3))}, sp.csc_array((0, 2))],
     "large sparse": {"M": sp.eye_array(200_000, format="csr"), "M.data": np.arange(3)},
+    "frame": pd.DataFrame({"n": [1, 2], "t": ["a", None], "tree": [0.5, 1.5]}),
+    "series, nested": {"s": pd.Series(pd.array([1, None], dtype="Int64"), name="s")},
+    "large frame": pd.DataFrame({"n": range(60_000), "t": ["a", "long" * 9] * 30_000}),
+    "large index": pd.DataFrame({"": 1.0}, index=pd.Index(map(str, range(99_000)), name="a/b")),
     "pickled": {"t": slice(1, 2)},
     "large pickle": [slice(1, 2), "x" * 2_000_000],
 }
@@ -66,6 +71,12 @@ def same(one: Any, other: Any) -> bool:
             same(np.asarray(ours), np.asarray(theirs))
             for ours, theirs in zip(_arrays(one), _arrays(other), strict=True)
         )
+    if isinstance(one, (pd.DataFrame, pd.Series)):
+        check = pd.testing.assert_frame_equal
+        if isinstance(one, pd.Series):
+            check = pd.testing.assert_series_equal
+        check(one, other, check_exact=True)
+        return same(one.attrs, other.attrs)
     if isinstance(one, float):
         both_nan = math.isnan(one) and math.isnan(other)
         return both_nan or struct.pack("<d", one) == struct.pack("<d", other)
