@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("jupyter_wf.engine.testing")
 
-# Shared machines pause at any moment, so no example has a deadline.
-settings.register_profile("quick", deadline=None, max_examples=50)
-settings.register_profile(
-    "thorough", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow]
-)
+# Shared machines pause at any moment: an example takes what it takes, to make it and to run it.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", unhurried, max_examples=50)
+settings.register_profile("thorough", unhurried, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 #: Python's own helpers, which it ends itself when it exits.

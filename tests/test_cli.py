@@ -14,6 +14,7 @@ import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from programs import run
+from traitlets.config import Config
 
 import jupyter_wf as wf
 from jupyter_wf.cli import main, overrides
@@ -99,7 +100,9 @@ def test_keys_are_those_of_the_notebook(
 ) -> None:
     assert command("run", notebook(tmp_path, CELLS))[0] == 0
     monkeypatch.setattr("jupyter_wf.magics.magics._show_card", lambda *_: None)
-    shell = InteractiveShell.instance(colors="nocolor")
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell.instance(config=config, colors="nocolor")
     with wf.Workflow(wf.LocalEngine(), tmp_path / ".jupyter_wf") as flow:
         for cell_id, source in CELLS.items():
             shell.run_cell(source, cell_id=cell_id).raise_error()

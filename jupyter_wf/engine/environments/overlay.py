@@ -10,7 +10,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -156,7 +156,8 @@ class _Builds:
         with self._lock:
             del self._running[final]
         build.done.set()
-        sweep(final.parent)
+        with suppress(OSError):
+            sweep(final.parent)
 
 
 _builds = _Builds()
