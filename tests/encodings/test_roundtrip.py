@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from jupyter_wf.encodings import decode, encode
+from jupyter_wf.engine.store import open_store
+from jupyter_wf.engine.store.layout import read
 from jupyter_wf.engine.store.testing import same
 from jupyter_wf.errors import FingerprintError
 from jupyter_wf.requirements import Requirements
@@ -169,6 +171,38 @@ def test_a_jax_array_stays_one(dtype: str) -> None:
     assert back.dtype == array.dtype
     assert np.asarray(back).tobytes() == np.asarray(array).tobytes()
     assert encoded.id != encode(np.asarray(array)).id
+
+
+#: What ml_dtypes has and JAX has not.
+ONLY_NUMPY = {"float6_e2m3fn", "float6_e3m2fn", "int1", "uint1", "complex32", "bcomplex32"}
+SMALL = sorted(
+    name
+    for name, of in vars(ml_dtypes).items()
+    if isinstance(of, type) and issubclass(of, np.generic)
+)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_dtype_of_ml_dtypes_comes_back(name: str) -> None:
+    array = np.arange(4).reshape(2, 2).clip(0, 1).astype(getattr(ml_dtypes, name))
+    store = open_store("memory://")
+    stored = store.put(array)
+    assert stored.kind == "array"
+    assert same(store.get(stored.id), array)
+    assert read(store.zarr(stored.id)).id == stored.id
+    assert same(decode(read(store.zarr(stored.id))), array)
+    if name not in ONLY_NUMPY:
+        ours = jax.numpy.asarray(array)
+        back = decode(encode(ours, pickle=False))
+        assert isinstance(back, jax.Array)
+        assert back.dtype == ours.dtype == array.dtype
+        assert np.asarray(back).tobytes() == array.tobytes()
+
+
+def test_no_dtype_of_jax_is_forgotten() -> None:
+    assert {"bfloat16", "float8_e4m3fn", "float8_e5m2", "float4_e2m1fn", "int4", "uint2"} <= set(
+        SMALL
+    )
 
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
