@@ -104,11 +104,17 @@ class Array:
     attributes : mapping of str to JSON
     texts : bool
         Whether the leaf is one of `jupyter_wf.encodings.texts`.
+    shape : tuple of int, optional
+        Of texts, if they are not in one row.
+    dimensions : tuple of str, optional
+        Names of the axes.
     """
 
     leaf: int | range
     attributes: Mapping[str, Any] = field(default_factory=dict)
     texts: bool = False
+    shape: tuple[int, ...] | None = None
+    dimensions: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "tree": (),
     "array": ("numpy",),
     "frame": ("pandas",),
+    "dataset": ("xarray",),
     "sparse": ("scipy.sparse", "jax.experimental.sparse"),
 }
 #: Where packages publish kinds of their own.

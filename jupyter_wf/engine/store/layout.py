@@ -129,26 +129,30 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 def _write_part(store: Any, path: str, part: Array, leaves: tuple[Leaf, ...]) -> None:
     numbers = part.leaf
+    if part.texts and isinstance(numbers, int):
+        _write_texts(store, path, part, leaves[numbers])
+        return
     if isinstance(numbers, range):
         leaf = np.arange(numbers.start, numbers.stop, numbers.step, dtype="<i8")
-        _write_array(store, path, leaf, part.attributes)
-    elif part.texts:
-        _write_texts(store, path, leaves[numbers], part.attributes)
     else:
-        _write_array(store, path, leaves[numbers], part.attributes)
+        leaf = leaves[numbers]
+    _write_array(store, path, leaf, part.attributes, part.dimensions)
 
 
-def _write_texts(store: Any, path: str, leaf: Leaf, attributes: Mapping[str, Any]) -> None:
+def _write_texts(store: Any, path: str, part: Array, leaf: Leaf) -> None:
     texts = texts_of(leaf)
+    if part.shape is not None:
+        texts = texts.reshape(part.shape)
     array = zarr.create_array(
         store,
         name=path,
         shape=texts.shape,
         dtype="string",
-        chunks=chunk_shape(texts.shape, -(-leaf.nbytes // max(1, len(texts)))),
+        chunks=chunk_shape(texts.shape, -(-leaf.nbytes // max(1, texts.size))),
         compressors=ZstdCodec(level=1) if pays(leaf) else None,
         zarr_format=3,
-        attributes=dict(attributes),
+        attributes=dict(part.attributes),
+        dimension_names=part.dimensions,
         config={"write_empty_chunks": True},
     )
     if texts.size:
@@ -156,7 +160,11 @@ def _write_texts(store: Any, path: str, leaf: Leaf, attributes: Mapping[str, Any
 
 
 def _write_array(
-    store: Any, name: str | None, leaf: Leaf, attributes: Mapping[str, Any] | None = None
+    store: Any,
+    name: str | None,
+    leaf: Leaf,
+    attributes: Mapping[str, Any] | None = None,
+    dimensions: tuple[str, ...] | None = None,
 ) -> None:
     view = _viewed(leaf)
     codec = Zstd(level=1) if pays(leaf) else None
@@ -170,6 +178,7 @@ def _write_array(
         compressors=ZstdCodec(level=1) if codec else None,
         zarr_format=3,
         attributes=dict(attributes or {}),
+        dimension_names=dimensions,
         # A chunk of zeros must be written too: a chunk that is missing is damage.
         config={"write_empty_chunks": True},
     )
@@ -202,7 +211,7 @@ def _write_chunks(path: Path, view: Leaf, chunks: tuple[int, ...], codec: Zstd |
 def _read_array(array: Any) -> Leaf:
     """Read an array; one that isn't compressed straight into its memory, which halves the time."""
     if array.dtype.kind in "TO":
-        return leaf_of_texts(array[...])
+        return leaf_of_texts(np.asarray(array[...], dtype=object).reshape(-1))
     if not isinstance(array.store, LocalStore) or array.compressors:
         return np.asarray(array[...])
     whole = np.empty(array.shape, dtype=array.dtype)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import xarray as xr
 
 from jupyter_wf.encodings import encode
 from jupyter_wf.engine.abc import Store
@@ -55,6 +56,8 @@ VALUES: Mapping[str, Any] = {
     "series, nested": {"s": pd.Series(pd.array([1, None], dtype="Int64"), name="s")},
     "large frame": pd.DataFrame({"n": range(60_000), "t": ["a", "long" * 9] * 30_000}),
     "large index": pd.DataFrame({"": 1.0}, index=pd.Index(map(str, range(99_000)), name="a/b")),
+    "dataset": xr.Dataset({"t": ("x", [0.5, 1.5])}, coords={"x": ["a", "b"]}, attrs={"n": 1}),
+    "large dataset": [xr.DataArray(np.ones((400, 400)), dims=("x", "y"), coords={"x": range(400)})],
     "pickled": {"t": slice(1, 2)},
     "large pickle": [slice(1, 2), "x" * 2_000_000],
 }
@@ -77,6 +80,8 @@ def same(one: Any, other: Any) -> bool:
             check = pd.testing.assert_series_equal
         check(one, other, check_exact=True)
         return same(one.attrs, other.attrs)
+    if isinstance(one, (xr.DataArray, xr.Dataset)):
+        return bool(one.identical(other))
     if isinstance(one, float):
         both_nan = math.isnan(one) and math.isnan(other)
         return both_nan or struct.pack("<d", one) == struct.pack("<d", other)
