@@ -95,8 +95,12 @@ class Store(ABC):
         """Write a value durably, unless it is here already."""
 
     @abstractmethod
-    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]], owner: str = "") -> None:
         """Write values (by content id) and then their records; durable when it returns.
+
+        A record that is there already, with the same values, is not written again. Processes that
+        commit for one `owner` are known not to commit the same, and need not look for that at what
+        the others of them did; without a name, each process is an owner.
 
         A `Growth` is kept until a record of its key is. None stands where values have no record of
         their own, such as those that a task gave to the tasks that it added.

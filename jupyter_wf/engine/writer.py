@@ -27,7 +27,7 @@ Entry = tuple[int, Item, Mapping[str, Encoded]]
 class Commits(Protocol):
     """The part of a `Store` that a writer needs."""
 
-    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]], owner: str = "") -> None:
         """Write values and then their records."""
 
 
@@ -50,6 +50,8 @@ class Writer:
         self._store = store
         self._told = told
         self._room = room
+        #: For whom it commits; see `Store.commit`.
+        self.owner = ""
         self._queue: deque[Entry] = deque()
         self._bytes = 0
         self._working = False
@@ -115,7 +117,7 @@ class Writer:
 
     def _commit(self, group: list[Entry]) -> list[Stimulus]:
         try:
-            self._store.commit([(record, values) for _, record, values in group])
+            self._store.commit([(record, values) for _, record, values in group], self.owner)
         except Exception as error:
             logger.exception("A commit of %d records failed.", len(group))
             if len(group) > 1:

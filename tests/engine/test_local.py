@@ -40,7 +40,7 @@ class SlowStore:
         self._store = store
         self.may = Event()
 
-    def commit(self, batch: Any) -> None:
+    def commit(self, batch: Any, owner: str = "") -> None:
         assert self.may.wait(PATIENCE)
         self._store.commit(batch)
 
@@ -67,7 +67,7 @@ def test_dependents_start_from_memory_while_the_store_is_slow() -> None:
 
 def test_a_store_that_fails_is_the_task_s_error_and_spares_its_dependents() -> None:
     class Full(SlowStore):
-        def commit(self, batch: Any) -> None:
+        def commit(self, batch: Any, owner: str = "") -> None:
             if any(record.name == "one" for record, _ in batch):
                 raise OSError("no space left")
             self._store.commit(batch)

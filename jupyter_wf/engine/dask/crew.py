@@ -58,6 +58,7 @@ class Crew:
         self._seen: dict[str, float] = {}
         self._away: dict[str, float] = {}
         self._closed = False
+        self._lost = 0
         #: Addresses of workers whose nannies ended them because of their memory.
         self._restarted: set[str] = set()
 
@@ -90,6 +91,7 @@ class Crew:
         if link is None:
             loop = asyncio.get_running_loop()
             link = self.links[address] = Link(address, loop, self._hearing.take)
+            link.send(self._owner())
             asyncio.ensure_future(self._keep_open(link))  # noqa: RUF006 - the link is kept
         if about is not None and not link.known:
             link.known = True
@@ -103,6 +105,10 @@ class Crew:
         self.links.pop(link.address, None)
         if self._closed:
             return
+        # It may live, and commit what others are now to do: those who remain watch out for it.
+        self._lost += 1
+        for other in self.links.values():
+            other.send(self._owner())
         self._away[link.address] = self._seen.get(link.address, 0.0)
         if link.given_up:
             self._slots.lost(link.leases)
@@ -118,6 +124,10 @@ class Crew:
         why = f"worker {link.name} was lost: {'it used up its memory' if starved else why}"
         self._engine.publish(link.changed("left", why))
         self._engine.hear(WorkerLost(link.address, why, starved))
+
+    def _owner(self) -> tuple[str, str]:
+        """Say for whom the workers commit that are not lost; see `Store.commit`."""
+        return "owner", f"{self._session}-{self._lost}"
 
     async def _starved(self, link: Link) -> bool:
         """Whether a worker that is gone was ended for its memory, by its nanny or the system."""

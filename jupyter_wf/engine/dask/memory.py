@@ -78,9 +78,9 @@ class LateStore:
                 self._store = open_store(self.url)
             return self._store
 
-    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]], owner: str = "") -> None:
         """Commit, as `Store.commit`."""
-        self.opened().commit(batch)
+        self.opened().commit(batch, owner)
 
     def get(self, content: str) -> Encoded:
         """Read a value that any process may have written."""

@@ -140,29 +140,35 @@ class Session:
                 self._codes[rest[0]] = rest[1]
             case "values":
                 self.bench.give([Encoded(*parts) for parts in rest[0]])
-            case "hand":
-                hands = self.hands.get(rest[0])
-                if hands is not None:
-                    hands.take(tuple([attempt_in(parts, self._codes) for parts in rest[1]]))
-            case "stop":
-                if rest[0] in self.hands:
-                    self.hands[rest[0]].stop(rest[1])
-            case "provide":
-                if rest[0] in self.hands:
-                    source = None if rest[3] is None else Source(*rest[3])
-                    self.hands[rest[0]].provide(rest[1], rest[2], source, rest[4])
-            case "recall":
-                serials = self.hands[rest[0]].empty() if rest[0] in self.hands else ()
-                self.tell(("unrun", rest[0], serials))
+            case "hand" | "stop" | "provide" | "recall":
+                self._pass_on(op, *rest)
             case "drop":
                 for content in rest[0]:
                     self.bench.memory.pop(content, None)
+            case "owner":
+                if self.writer is not None:
+                    self.writer.owner = rest[0]
             case "lost":
                 self._peers.remove(rest[0])
                 hang_up(rest[0])
             case "end":
                 for hands in [*self.hands.values()]:  # a lease may leave in its own thread
                     hands.end()
+
+    def _pass_on(self, op: str, nonce: str, *rest: Any) -> None:
+        """Take what is for one lease, which may have left by now."""
+        hands = self.hands.get(nonce)
+        if op == "recall":
+            self.tell(("unrun", nonce, () if hands is None else hands.empty()))
+        elif hands is None:
+            return
+        elif op == "hand":
+            hands.take(tuple([attempt_in(parts, self._codes) for parts in rest[0]]))
+        elif op == "stop":
+            hands.stop(rest[0])
+        else:
+            serial, data, source, failure = rest
+            hands.provide(serial, data, None if source is None else Source(*source), failure)
 
     def hand_back(self) -> None:
         """Say that this worker leaves, and give back what is not begun."""

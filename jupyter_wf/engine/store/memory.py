@@ -68,8 +68,8 @@ class MemoryStore(Store):
         self._values.setdefault(encoded.id, _copied(encoded))
         return encoded.stored
 
-    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
-        """See `Store.commit`."""
+    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]], owner: str = "") -> None:  # noqa: ARG002
+        """See `Store.commit`; there is one owner."""
         given = [encoded_values(record, values) for record, values in batch]
         with self._lock:
             new = {content: encoded for values in given for content, encoded in values.items()}

@@ -260,7 +260,7 @@ class LocalZarrStore(Store):
             self._write({encoded.id: encoded}, ())
         return encoded.stored
 
-    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]]) -> None:
+    def commit(self, batch: Sequence[tuple[Item, Mapping[str, Any]]], owner: str = "") -> None:
         """See `Store.commit`; one fsync for all small values and one for all records."""
         new: dict[str, Encoded] = {}
         for record, values in batch:
@@ -275,13 +275,14 @@ class LocalZarrStore(Store):
                     self.refresh()  # another process may just have written it
                     if not self._present(stored.id):
                         raise missing_value(record, output)
-        self._write(new, records, growths)
+        self._write(new, records, growths, owner)
 
     def _write(
         self,
         values: Mapping[str, Encoded],
         records: Sequence[Record],
         growths: Sequence[Growth] = (),
+        owner: str = "",
     ) -> None:
         with self._root.guarded("write to"):
             writer = self._ready_writer()
@@ -292,8 +293,8 @@ class LocalZarrStore(Store):
             with self._committing:
                 try:
                     places = writer.pack.append([packs.to_payload(e) for _, e in small])
-                    with writer.turn.taken() as others, self._lock:
-                        if others:
+                    with writer.turn.taken(owner or writer.name) as strangers, self._lock:
+                        if strangers:
                             self._catch_up()
                         new = unknown(records, self.find)
                         self._append(writer, large, small, places, new, growths)

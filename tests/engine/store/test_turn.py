@@ -53,13 +53,13 @@ def test_processes_that_commit_the_same_add_one_record(tmp_path: Path) -> None:
     assert found == {f"task {number}": 1 for number in range(60)}
 
 
-def test_who_took_it_is_told_whether_others_did(tmp_path: Path) -> None:
-    one, other = Turn(tmp_path / "turn"), Turn(tmp_path / "turn")
+def test_who_took_it_is_told_whether_strangers_did(tmp_path: Path) -> None:
+    turns = {name: Turn(tmp_path / "turn") for name in ("a1", "a2", "b")}
     told = []
-    for who in (one, one, other, other, one):
-        with who.taken() as others:
-            told.append(others)
-    assert told == [True, False, True, False, True]
+    for name in ("a1", "a1", "a2", "a1", "a2", "b", "a1", "a1", "a2", "b"):
+        with turns[name].taken(name[0]) as strangers:
+            told.append(strangers)
+    assert told == [True, False, True, False, False, True, True, False, True, True]
 
 
 def test_without_locks_each_looks_every_time(
