@@ -40,6 +40,7 @@ TYPED: dict[str, tuple[str, ...]] = {
     "array": ("numpy",),
     "frame": ("pandas",),
     "dataset": ("xarray",),
+    "picture": ("PIL.Image",),
     "sparse": ("scipy.sparse", "jax.experimental.sparse"),
 }
 #: Where packages publish kinds of their own.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 import scipy.sparse as sp
 import xarray as xr
@@ -58,6 +59,8 @@ VALUES: Mapping[str, Any] = {
     "large index": pd.DataFrame({"": 1.0}, index=pd.Index(map(str, range(99_000)), name="a/b")),
     "dataset": xr.Dataset({"t": ("x", [0.5, 1.5])}, coords={"x": ["a", "b"]}, attrs={"n": 1}),
     "large dataset": [xr.DataArray(np.ones((400, 400)), dims=("x", "y"), coords={"x": range(400)})],
+    "picture": PIL.Image.new("RGB", (3, 2), (1, 2, 3)),
+    "large picture": {"p": PIL.Image.new("F", (700, 600), 0.5)},
     "pickled": {"t": slice(1, 2)},
     "large pickle": [slice(1, 2), "x" * 2_000_000],
 }
