@@ -37,6 +37,7 @@ def outline(encoded: Encoded) -> dict[str, Part]:
     names = Names(RESERVED)
     for path, part in _parts(encoded):
         _place(found, names.safe(path) if path else "", part)
+    names = Names(RESERVED, *found)
     placed = {part.leaf for part in found.values() if isinstance(part, Array)}
     for leaf in range(len(encoded.leaves)):
         if leaf not in placed:
@@ -88,7 +89,7 @@ class Names:
     """
 
     def __init__(self, *taken: str) -> None:
-        self._taken = set(taken)
+        self._taken = set(map(_known, taken))
 
     def safe(self, path: str) -> str:
         """Make a name of a place in a value, of a few plain characters."""
@@ -99,19 +100,22 @@ class Names:
         """Return a label as it is if it is a name that is safe and free, else None."""
         safe = (
             isinstance(label, str)
-            and 0 < len(label) <= _MAX_NAME
             and label.isprintable()
+            and 0 < len(label.encode()) <= _MAX_NAME
             and not re.search(r'[/\\:*?"<>|]', label)
             and label == label.strip(". ")
         )
-        return label if safe and self._give(label, "") == label else None
+        free = safe and _known(label) not in self._taken and not label.startswith(("zarr", "__"))
+        return self._give(label, label) if free else None
 
     def _give(self, name: str, otherwise: str) -> str:
-        def known(name: str) -> str:
-            return unicodedata.normalize("NFC", name).casefold()
-
-        given = name
-        if known(name) in self._taken or name.startswith(("zarr", "__")):
-            given = f"{otherwise}.{len(self._taken)}"
-        self._taken.add(known(given))
+        given, count = name, len(self._taken)
+        while _known(given) in self._taken or given.startswith(("zarr", "__")):
+            given, count = f"{otherwise}.{count}", count + 1
+        self._taken.add(_known(given))
         return given
+
+
+def _known(name: str) -> str:
+    """Return what names have in common that a file system may take for one."""
+    return unicodedata.normalize("NFC", name).casefold()

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from jupyter_wf.encodings import decode, encode
+from jupyter_wf.encodings import content_id, decode, encode
 from jupyter_wf.engine.store import open_store
+from jupyter_wf.engine.store.layout import in_memory, read
 
 
 def weather() -> xr.Dataset:
@@ -90,7 +91,8 @@ def test_an_array_comes_back(array: Any, name: str | None, attrs: dict[str, Any]
     check(back, one.astype(one.dtype.newbyteorder("<")))
     turned = xr.DataArray(np.array(array, order="F"), name=name, attrs=attrs)
     assert encode(turned).id == encode(back).id == encoded.id
-    open_store("memory://").put([one])
+    found = read(in_memory(encode([one, one])))
+    assert content_id(found.kind, found.text, found.leaves) == encode([one, one]).id
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -20,8 +20,9 @@ from hypothesis.extra import numpy as npst
 from hypothesis.extra import pandas as pdst
 from pandas.testing import assert_frame_equal, assert_index_equal, assert_series_equal
 
-from jupyter_wf.encodings import decode, encode
+from jupyter_wf.encodings import content_id, decode, encode
 from jupyter_wf.engine.store import open_store
+from jupyter_wf.engine.store.layout import open_value, read, write
 from jupyter_wf.engine.store.testing import same
 
 # -- columns --------------------------------------------------------------------------------------
@@ -132,6 +133,29 @@ def test_a_frame_comes_back(frame: pd.DataFrame, data: st.DataObject) -> None:
     turned = data.draw(st.permutations(order))
     moved = frame.iloc[:, turned]
     assert (encode(moved).id == encoded.id) == (turned == order)
+
+
+@given(
+    st.lists(
+        st.text(max_size=3)
+        | st.sampled_from(["tree", "leaf.1", "_index", "c", "é" * 60, "zarr.json", "column-0", "A"])
+        | st.integers(),
+        min_size=1,
+        max_size=6,
+    ),
+    st.text(max_size=3) | st.none(),
+)
+def test_a_column_may_have_any_name(tmp_path_factory: Any, labels: Any, name: Any) -> None:
+    frame = pd.DataFrame(index=pd.Index(["r", "s"], dtype=object, name=name))
+    columns = [pd.Series(pd.array([0.5, None], dtype="Float64"), index=frame.index)] * len(labels)
+    frame = pd.concat(columns, axis=1)
+    frame.columns = pd.Index(labels, dtype=object)
+    encoded = encode(frame, pickle=False)
+    path = str(tmp_path_factory.mktemp("any") / "value")
+    write(encoded, path)
+    found = read(open_value(path))
+    assert content_id(found.kind, found.text, found.leaves) == encoded.id
+    assert read_elem(open_value(path)).shape == frame.shape
 
 
 def test_a_frame_may_have_labels_twice_and_attributes() -> None:
