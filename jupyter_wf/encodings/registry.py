@@ -1,11 +1,8 @@
 """Turns values into `Encoded` and back, by asking the kinds in order.
 
 The kinds are those of `TYPED`, then ``pickle`` for the rest. A value of which any part has no typed
-form is pickled as a whole, so that a typed kind never holds a pickle.
-
-Other packages publish kinds as entry points of the group ``jupyter_wf.encodings``. Each is named
-after the package of its types, so that it is loaded only for values of that package, and starts its
-tags with that name and a colon, so that the package of a stored value is known.
+form is pickled as a whole, so that a typed kind never holds a pickle. Other packages publish kinds
+of their own (`jupyter_wf.encodings.published`), which are asked before ``pickle``.
 """
 
 from __future__ import annotations
@@ -13,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jupyter_wf.encodings import json as scalars
 from jupyter_wf.encodings import pickle as pickles
@@ -27,10 +24,8 @@ from jupyter_wf.encodings.encoded import (
     one_line,
     to_text,
 )
+from jupyter_wf.encodings.published import advice, published
 from jupyter_wf.errors import CorruptValueError, FingerprintError, StoreError
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoints
 
 #: The typed kinds, in the order in which they are asked, and what must have been imported for there
 #: to be such a value: asking imports nothing.
@@ -43,8 +38,6 @@ TYPED: dict[str, tuple[str, ...]] = {
     "picture": ("PIL.Image",),
     "sparse": ("scipy.sparse", "jax.experimental.sparse"),
 }
-#: Where packages publish kinds of their own.
-GROUP = "jupyter_wf.encodings"
 #: Deeper values are pickled, so that no stack overflows; cycles end here as well.
 MAX_DEPTH = 100
 
@@ -120,6 +113,11 @@ def decode(encoded: Encoded) -> Any:
         if encoded.kind == "pickle":
             return pickles.value("pickle", node, TreeReader(encoded.leaves))
         return TreeReader(encoded.leaves).value(node)
+    except ImportError as error:
+        raise StoreError(
+            f"A value of kind {encoded.kind!r} can't be read here: {error}. "
+            f"Install what is missing."
+        ) from error
     except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise CorruptValueError(
             f"The value with id {encoded.id} is not well-formed ({type(error).__name__}: {error}). "
@@ -195,7 +193,7 @@ class TreeReader:
         if kind is None:
             raise CorruptValueError(
                 f"A stored value uses the form {tag!r}, which this version of jupyter_wf doesn't "
-                f"know. {_advice(tag)}, or compute the value again."
+                f"know. {advice(tag)}, or compute the value again."
             )
         return kind.value(tag, node, self)
 
@@ -217,7 +215,7 @@ def _kind_of_type(cls: Any) -> Kind | None:
     names = (n for n, needs in TYPED.items() if not needs or any(map(sys.modules.get, needs)))
     found = next((kind for kind in map(_typed, names) if kind.recognises(cls)), None)
     if found is None:
-        other = _published(cls.__module__.partition(".")[0])
+        other = published(cls.__module__.partition(".")[0])
         found = other if other is not None and other.recognises(cls) else None
     return found
 
@@ -226,42 +224,5 @@ def _kind_of_type(cls: Any) -> Kind | None:
 def kind_by_tag(tag: str) -> Kind | None:
     """Return the kind that writes objects with this first key, if there is one."""
     package, colon, _ = tag.partition(":")
-    kinds = (_published(package),) if colon else map(_typed, TYPED)
+    kinds = (published(package),) if colon else map(_typed, TYPED)
     return next((kind for kind in kinds if kind is not None and tag in kind.tags), None)
-
-
-@lru_cache(maxsize=256)
-def _published(package: str) -> Kind | None:
-    """Load the kind that is published for the types of a package, if there is one."""
-    entry = next(iter(_entry_points().select(name=package)), None)
-    if entry is None:
-        return None
-    try:
-        kind = entry.load()
-    except Exception as error:
-        raise StoreError(
-            f"The encoding {package!r} ({entry.value}) can't be loaded: "
-            f"{type(error).__name__}: {error}. Mend or remove what published it."
-        ) from error
-    if (
-        not isinstance(kind, Kind)
-        or kind.name != package
-        or not all(tag.startswith(f"{package}:") for tag in kind.tags)
-    ):
-        raise StoreError(
-            f"The encoding {package!r} ({entry.value}) is not a Kind of that name whose tags start "
-            f"with '{package}:'. Mend or remove what published it."
-        )
-    return kind
-
-
-@lru_cache(maxsize=1)
-def _entry_points() -> EntryPoints:
-    from importlib.metadata import entry_points
-
-    return entry_points(group=GROUP)
-
-
-def _advice(tag: str) -> str:
-    package, colon, _ = tag.partition(":")
-    return f"Install what encodes the types of {package!r}" if colon else "Upgrade it"

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jupyter_wf.encodings import Encoded, content_id, decode, encode
@@ -112,3 +113,10 @@ def test_a_tree_that_was_made_up(text: str, error: type[Exception], message: str
     leaf = np.frombuffer(b"cos\nsystem\n(S'true'\ntR.", dtype="u1")
     with pytest.raises(error, match=message):
         decode(made_up(text, leaves=(leaf,)))
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = encode(pd.DataFrame({"x": [1]}))
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(StoreError, match=r"kind 'frame' can't be read here: .*pandas"):
+        decode(encoded)
