@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,17 +101,15 @@ def test_every_listener_is_on_loopback_and_speaks_only_to_its_own(cluster: Any) 
     import psutil
     from distributed import Client, Security
 
-    me = psutil.Process()
     seen: list[tuple[str, int]] = []
     with Client(cluster, set_as_default=False) as client:
         client.wait_for_workers(2)
-        for process in [me, *me.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):
-                seen += [
-                    (connection.laddr.ip, connection.laddr.port)
-                    for connection in process.net_connections(kind="inet")
-                    if connection.status == psutil.CONN_LISTEN
-                ]
+        for process in map(psutil.Process, (os.getpid(), *client.run(os.getpid).values())):
+            seen += [
+                (connection.laddr.ip, connection.laddr.port)
+                for connection in process.net_connections(kind="inet")
+                if connection.status == psutil.CONN_LISTEN
+            ]
         assert len(seen) >= 7, "scheduler, two nannies, two workers, and HTTP of three"
         assert {ip for ip, _ in seen} == {"127.0.0.1"}
         address = client.scheduler.address

@@ -20,13 +20,13 @@ def session() -> Iterator[Pymonik]:
         yield session
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder in which the workers keep environments."""
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[str]:
     """Return HOST:PORT of a scheduler with two workers, each a process of its own."""
     with (
