@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from dask_processes import environment, scheduler, worker, worker_of
 from distributed import Client
 
 from jupyter_wf import open_store
-from jupyter_wf.engine.testing.jobs import PATIENCE
+from jupyter_wf.engine.testing.waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -35,13 +34,6 @@ def kernel(address: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, f"waited in vain until {what}"
-        time.sleep(0.02)
 
 
 def takes_over(process: psutil.Process) -> bool:
@@ -71,11 +63,11 @@ class Place:
         return self.client.sync(ask)[which]
 
     def at_the_gate(self) -> None:
-        until(lambda: self.begun()[program.GATE] > 0, "the step at the gate had begun")
-        until(lambda: bool(self.deposits("living")), "the scheduler knew what was asked for")
+        wait_until(lambda: self.begun()[program.GATE] > 0, "the step at the gate had begun")
+        wait_until(lambda: bool(self.deposits("living")), "the scheduler knew what was asked for")
 
     def check_all_is_committed(self) -> None:
-        until(lambda: len(self.committed()) == program.LENGTH, "all was committed")
+        wait_until(lambda: len(self.committed()) == program.LENGTH, "all was committed")
         assert len(set(self.committed())) == program.LENGTH
         begun = self.begun()
         assert begun.keys() == set(range(program.LENGTH))
@@ -92,10 +84,10 @@ def test_the_cluster_goes_on(place: Place) -> None:
     with worker(place.address), worker(place.address), kernel(place.address, place.folder) as one:
         place.at_the_gate()
         one.kill()
-        until(lambda: place.deposits("orphans") == [program.LENGTH], "somebody took over")
+        wait_until(lambda: place.deposits("orphans") == [program.LENGTH], "somebody took over")
         (place.folder / "go").touch()
         place.check_all_is_committed()
-        until(lambda: place.deposits("orphans") == [], "it has ended")
+        wait_until(lambda: place.deposits("orphans") == [], "it has ended")
         begun = place.begun()
         assert {begun[number] for number in range(program.GATE + 1, program.LENGTH)} == {1}
 
@@ -114,11 +106,11 @@ def test_another_worker_takes_over_from_a_dead_one(place: Place) -> None:
     ):
         place.at_the_gate()
         one.kill()
-        until(lambda: bool(hosts()), "somebody took over")
+        wait_until(lambda: bool(hosts()), "somebody took over")
         (host,) = hosts()
         host.kill()
         host.wait()
-        until(lambda: bool(hosts()), "somebody else took over")
+        wait_until(lambda: bool(hosts()), "somebody else took over")
         (place.folder / "go").touch()
         place.check_all_is_committed()
 
@@ -140,9 +132,9 @@ def test_a_living_kernel_has_precedence(place: Place) -> None:
         with kernel(place.address, place.folder) as one:
             place.at_the_gate()
             one.kill()
-            until(lambda: place.deposits("orphans") == [program.LENGTH], "somebody took over")
+            wait_until(lambda: place.deposits("orphans") == [program.LENGTH], "somebody took over")
         with kernel(place.address, place.folder) as other:
-            until(
+            wait_until(
                 lambda: place.deposits("orphans") == [program.GATE], "it left all to the living one"
             )
             (place.folder / "go").touch()
