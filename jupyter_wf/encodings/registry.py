@@ -28,15 +28,15 @@ from jupyter_wf.encodings.published import advice, published
 from jupyter_wf.errors import CorruptValueError, FingerprintError, StoreError
 
 #: The typed kinds, in the order in which they are asked, and what must have been imported for there
-#: to be such a value: asking imports nothing.
-TYPED: dict[str, tuple[str, ...]] = {
-    "json": (),
-    "tree": (),
-    "array": ("numpy",),
-    "frame": ("pandas",),
-    "dataset": ("xarray",),
-    "picture": ("PIL.Image",),
-    "sparse": ("scipy.sparse", "jax.experimental.sparse"),
+#: to be such a value, in which version at least: asking imports nothing.
+TYPED: dict[str, dict[str, str]] = {
+    "json": {},
+    "tree": {},
+    "array": {"numpy": "2"},
+    "frame": {"pandas": "3"},
+    "dataset": {"xarray": "2025.6"},
+    "picture": {"PIL.Image": "10"},
+    "sparse": {"scipy.sparse": "1.13", "jax.experimental.sparse": "0.6"},
 }
 #: Deeper values are pickled, so that no stack overflows; cycles end here as well.
 MAX_DEPTH = 100
@@ -118,11 +118,22 @@ def decode(encoded: Encoded) -> Any:
             f"A value of kind {encoded.kind!r} can't be read here: {error}. "
             f"Install what is missing."
         ) from error
-    except (LookupError, TypeError, ValueError, RecursionError) as error:
-        raise CorruptValueError(
-            f"The value with id {encoded.id} is not well-formed ({type(error).__name__}: {error}). "
-            f"Compute it again."
-        ) from error
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise _unreadable(encoded, error) from error
+
+
+def _unreadable(encoded: Encoded, error: Exception) -> StoreError:
+    for module, version in (need for needs in TYPED.values() for need in needs.items()):
+        if module in sys.modules and (found := _older(module, version)):
+            package = module.partition(".")[0]
+            return StoreError(
+                f"A value of kind {encoded.kind!r} can't be read here ({error}): {package} {found} "
+                f"is installed, and {version} is needed. Upgrade it."
+            )
+    return CorruptValueError(
+        f"The value with id {encoded.id} is not well-formed ({type(error).__name__}: {error}). "
+        f"Compute it again."
+    )
 
 
 def _path(name: str, steps: list[str]) -> str:
@@ -204,6 +215,19 @@ def _typed(name: str) -> Kind:
     return kind
 
 
+def _usable(need: tuple[str, str]) -> bool:
+    """Whether a module was imported, and is not of an older version than its kind knows."""
+    return need[0] in sys.modules and not _older(*need)
+
+
+def _older(module: str, version: str) -> str:
+    """Return the version of an imported module's package if it is older than `version`."""
+    from packaging.version import Version
+
+    found = str(sys.modules[module.partition(".")[0]].__version__)
+    return found if Version(found) < Version(version) else ""
+
+
 def _kind_of(value: Any) -> Kind | None:
     cls: Any = type(value)
     return _kind_of_type(cls)
@@ -212,7 +236,7 @@ def _kind_of(value: Any) -> Kind | None:
 @lru_cache(maxsize=1024)
 def _kind_of_type(cls: Any) -> Kind | None:
     """Return the typed kind of a type, importing NumPy only if its user already did."""
-    names = (n for n, needs in TYPED.items() if not needs or any(map(sys.modules.get, needs)))
+    names = (name for name, needs in TYPED.items() if not needs or any(map(_usable, needs.items())))
     found = next((kind for kind in map(_typed, names) if kind.recognises(cls)), None)
     if found is None:
         other = published(cls.__module__.partition(".")[0])

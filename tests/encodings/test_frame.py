@@ -20,10 +20,11 @@ from hypothesis.extra import numpy as npst
 from hypothesis.extra import pandas as pdst
 from pandas.testing import assert_frame_equal, assert_index_equal, assert_series_equal
 
-from jupyter_wf.encodings import content_id, decode, encode
+from jupyter_wf.encodings import content_id, decode, encode, registry
 from jupyter_wf.engine.store import open_store
 from jupyter_wf.engine.store.layout import open_value, read, write
 from jupyter_wf.engine.store.testing import same
+from jupyter_wf.errors import StoreError
 
 # -- columns --------------------------------------------------------------------------------------
 
@@ -239,6 +240,23 @@ import pandas as pd
 from jupyter_wf.encodings import encode
 print(encode(pd.DataFrame({"a": pd.Categorical(["x", None]), "b": ["t", None]}), pickle=False).id)
 """
+
+
+def test_an_older_pandas_has_no_typed_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    def string_dtype(storage: str) -> None:
+        """Take what it took before there was another missing value."""
+
+    texts = pd.Series(["a", None])
+    typed = encode(texts)
+    registry._kind_of_type.cache_clear()
+    with monkeypatch.context() as older:
+        older.setattr(pd, "__version__", "2.2.3")
+        assert encode(texts).kind == "pickle"
+        older.setattr(pd, "StringDtype", string_dtype)
+        with pytest.raises(StoreError, match=r"pandas 2.2.3 is installed, and 3 is needed"):
+            decode(typed)
+    registry._kind_of_type.cache_clear()
+    assert encode(texts).id == typed.id
 
 
 def test_ids_do_not_depend_on_the_process() -> None:
