@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def main() -> None:
         table,
         [
             f"tasks of {LONG:g} s against tasks of {SHORT:g} s, for {SECONDS:g} s, on two slots",
-            "slot-seconds of the leases of each, as Dask's task stream has them",
+            "slot-seconds of the leases of each, as the workers count them",
             "fair: what the second has over what it should have of the slot-seconds of both",
             "plain: seconds from submit to result of a Dask task that does nothing, beside them",
         ],
@@ -89,20 +90,18 @@ def _compare(table: Table, cluster: Any, folder: Path, shares: tuple[float, floa
     names = [session.stdout.readline().strip() for session in sessions if session.stdout]
     waits = []
     with Client(cluster, set_as_default=False) as client:
-        client.get_task_stream()
-        start = time.time()
+        start, before_all = time.time(), _held(client)
         for number in range(PLAIN):
             time.sleep(SECONDS / PLAIN / 2)
             before = time.perf_counter()
-            # A name of its own for each: of many alike, Dask's scheduler holds some back for as
-            # long as workers have more than they can start, and leases that wait are counted.
-            client.submit(len, [number], key=f"plain{chr(ord('a') + number)}").result()
+            client.submit(len, [number]).result()
             waits.append(time.perf_counter() - before)
         time.sleep(max(0.0, start + SECONDS - time.time()))
-        end = time.time()
+        seconds = time.time() - start
+        held = _held(client) - before_all
         for session in sessions:
             session.communicate("\n")
-        long, short = (_held(client, name, start, end) for name in names)
+        long, short = (held[name] for name in names)
     due = (long + short) * shares[1] / sum(shares)
     waited = percentiles(waits)
     table.add(
@@ -110,24 +109,22 @@ def _compare(table: Table, cluster: Any, folder: Path, shares: tuple[float, floa
         long=long,
         short=short,
         fair=short / due,
-        used=(long + short) / (2 * SECONDS),
+        used=(long + short) / (2 * seconds),
         plain_p50=waited["p50"],
         plain_high=waited["high"],
     )
 
 
-def _held(client: Any, session: str, start: float, end: float) -> float:
-    """Return the slot-seconds of a session's leases within a time."""
-    from jupyter_wf.engine.dask.fair import session_of
+def _held(client: Any) -> Counter[str]:
+    """Return the slot-seconds that the workers' leases of each session have held."""
 
-    found = (
-        max(0.0, min(one["stop"], end) - max(one["start"], start))
-        for task in client.get_task_stream()
-        if session_of(task["key"]) == session
-        for one in task["startstops"]
-        if one["action"] == "compute"
-    )
-    return float(sum(found))
+    def accounts(dask_worker: Any) -> dict[str, float]:
+        return dict(dask_worker.plugins["jupyter-wf"].share.held)
+
+    found: Counter[str] = Counter()
+    for one in client.run(accounts).values():
+        found.update(one)
+    return found
 
 
 if __name__ == "__main__":
